@@ -1,0 +1,157 @@
+"""What a front end reads: immutable values that describe a run at one moment.
+
+Nothing here imports torch. A `Snapshot` holds plain numbers, strings and bytes, so that the same object serves the TUI in
+the process, the headless printer and, as one line of JSON, a viewer in another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+RunState = Literal["starting", "running", "paused", "saving", "finished", "failed", "stopped"]
+
+EMPTY: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One row of the phase table. `name` is a path such as "collect/env"; `seconds` is its time in the last iteration."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory in bytes. GPU figures are None where there is no GPU; "-" is what a panel shows for None."""
+
+    process: int | None = None
+    process_peak: int | None = None
+    machine_used: int | None = None
+    machine_total: int | None = None
+    gpu_name: str | None = None
+    gpu_allocated: int | None = None
+    gpu_reserved: int | None = None
+    gpu_peak: int | None = None
+    gpu_used: int | None = None
+    gpu_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSummary:
+    """One segment of the rollout buffer as the prioritization panel lists it."""
+
+    agent: int
+    priority: float
+    probability: float
+    uses: int
+    score: float
+    """Sum of the segment's rewards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayView:
+    """What prioritized replay did in the last iteration.
+
+    `uses_histogram[k]` counts the segments drawn k times; its last bin also holds every larger count.
+    `priority_histogram` counts segments in equal slices of log10(priority) between the two `priority_range` ends.
+    """
+
+    scheme: str = ""
+    segments: int = 0
+    draws: int = 0
+    uses_histogram: tuple[int, ...] = ()
+    priority_histogram: tuple[int, ...] = ()
+    priority_range: tuple[float, float] = (0.0, 0.0)
+    top: tuple[SegmentSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One step of the watched environment: its state's bytes before the action and what the policy did there."""
+
+    state: bytes
+    action: int
+    reward: float
+    value: float
+    done: bool
+    """The step taken here ended the episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The watched environment over one iteration's horizon; front ends play its frames back at human speed."""
+
+    environment: int
+    iteration: int
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the log. `time` is seconds since the epoch."""
+
+    time: float
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest state of a run. Every field has a value from the first moment on; what is not known yet is None or empty.
+
+    `metrics` are the flat keys that metrics.jsonl holds for the last iteration (units: seconds under time/, steps/s for sps).
+    `steps_per_second` is the rate of the last iteration, `average_steps_per_second` that of the whole session; both leave
+    pauses out. `elapsed` is seconds of wall time spent training, over all sessions of the run.
+    """
+
+    sequence: int = 0
+    state: RunState = "starting"
+    stage: str = ""
+    """What the trainer is doing right now, for people: "loading torch", "collect", "train 3/16"."""
+    run: str = ""
+    folder: str = ""
+    profile: str = ""
+    environment: str = ""
+    environments: int = 0
+    """Number of environments, the range of `TrainingSession.watch`."""
+    device: str = ""
+    policy: str = ""
+    parameters: int = 0
+    step: int = 0
+    total_steps: int = 0
+    iteration: int = 0
+    elapsed: float = 0.0
+    steps_per_second: float | None = None
+    average_steps_per_second: float | None = None
+    metrics: Mapping[str, float] = EMPTY
+    phases: tuple[Phase, ...] = ()
+    iteration_seconds: float | None = None
+    memory: Memory = field(default_factory=Memory)
+    replay: ReplayView = field(default_factory=ReplayView)
+    clip: Clip | None = None
+    log: tuple[LogLine, ...] = ()
+    """The last 200 lines, oldest first."""
+    error: str | None = None
+    checkpoint: str | None = None
+    """Name of the newest checkpoint."""
+    checkpoint_step: int | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of `total_steps` that is done, in [0, 1]."""
+        return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated wall time to `total_steps` at the average rate; None before the first iteration."""
+        rate = self.average_steps_per_second
+        return max(0, self.total_steps - self.step) / rate if rate else None
+
+    @property
+    def ended(self) -> bool:
+        """The trainer's thread has nothing left to do."""
+        return self.state in ("finished", "failed", "stopped")
