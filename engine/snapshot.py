@@ -127,7 +127,7 @@ class Snapshot:
     elapsed: float = 0.0
     steps_per_second: float | None = None
     average_steps_per_second: float | None = None
-    metrics: Mapping[str, float] = EMPTY
+    metrics: Mapping[str, float] = field(default_factory=lambda: EMPTY)
     phases: tuple[Phase, ...] = ()
     iteration_seconds: float | None = None
     memory: Memory = field(default_factory=Memory)
