@@ -1,0 +1,63 @@
+"""Lines to standard error and standard output that survive a terminal or a reader that is gone."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+PROGRAM = "perx-tui"
+
+FINISHED = 0
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def say(text: str) -> None:
+    """Write lines to standard error, each with the program's name before it. A closed terminal is no reason to fail."""
+    lines = "".join(f"{PROGRAM}: {line}\n" for line in text.splitlines() or [""])
+    write_error(lines)
+
+
+def write_error(text: str) -> None:
+    """Write `text` to standard error as it is, and ignore that nobody can read it any more."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def to_json(value: object) -> str:
+    """One line of JSON. Numbers that JSON cannot hold (nan, inf) become null, so that every line parses everywhere."""
+    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_finite(item) for item in value]
+    return value
+
+
+def emit(value: object) -> None:
+    """Write one JSON line to standard output at once. BrokenPipeError when its reader has gone."""
+    sys.stdout.write(to_json(value) + "\n")
+    sys.stdout.flush()
+
+
+def abandon_stdout() -> None:
+    """Point standard output at nothing, so that the flush at exit does not complain about a reader that has gone."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass
