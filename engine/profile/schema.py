@@ -1,0 +1,210 @@
+"""The keys of a profile: one strict, frozen model a section, one line of metadata a key.
+
+Default, unit, range and help stand here and nowhere else: validation, error messages, `--help`, the reference in the
+documentation, the comments in a saved profile and the live editor all read them through `engine.profile.fields`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+DEVICES = ("cpu", "cuda")
+"""The device kinds a profile can hold a variant for, as tables [on.cpu] and [on.cuda]."""
+
+ENVIRONMENT_SETTINGS = ("env", "config")
+"""The one table inside a section: its keys belong to the environment, which declares and checks them."""
+
+Scalar = bool | int | float | str
+FrozenTable = Annotated[
+    Mapping[str, Scalar], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, Any])
+]
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    unit: str = "",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    live: bool = False,
+    form: str = "",
+    pattern: str | None = None,
+    example: Any = None,
+) -> Any:
+    """One key of a section.
+
+    `low` and `high` belong to the range, `above` and `below` bound it from outside. `form` says in words what a string
+    may be, where a `pattern` checks it. `example` is what error messages suggest to write where the default is no help.
+    `live` keys can be changed while a run trains.
+    """
+    extra = {"unit": unit, "live": live, "form": form, "example": default if example is None else example}
+    return Field(
+        default, description=help, ge=low, gt=above, le=high, lt=below, pattern=pattern, json_schema_extra=extra
+    )
+
+
+class Section(BaseModel):
+    """Base of the sections: no unknown key, no coercion but int to float (a bool is no int), no nan or inf, frozen."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class EnvSection(Section):
+    """What is played, and by how many."""
+
+    name: str = option(..., help="environment to train on; `perx-tui envs` lists them", example="breakout")
+    agents: int = option(
+        512, low=1, high=1_048_576, unit="agents", help="agents that play at once: the rows of a batch"
+    )
+    threads: int = option(
+        0, low=0, high=1024, unit="threads", help="threads that step the environments; 0: one for each core"
+    )
+    config: FrozenTable = option({}, help="the environment's own settings, as [env.config]")
+
+
+class PolicySection(Section):
+    """The network that acts and values."""
+
+    core: Literal["lstm", "none"] = option("lstm", help="memory between the encoder and the heads; none: no memory")
+    hidden: int = option(128, low=1, high=8192, unit="features", help="width of the encoder and of the core")
+    layers: int = option(1, low=1, high=16, unit="layers", help="depth of the core; of the encoder when core is none")
+
+
+class TrainSection(Section):
+    """How the policy learns: collection, PPO, optimizer."""
+
+    total_steps: int = option(
+        30_000_000, low=1, high=10**15, unit="agent steps", help="length of the run, also over a resume"
+    )
+    seed: int = option(1, low=0, high=2**32 - 1, help="one seed for environments, network and sampling: same run again")
+    device: str = option(
+        "auto",
+        form='"auto", "cpu", "cuda" or "cuda:N"',
+        pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$",
+        help="where the network trains; auto: the GPU where there is one",
+    )
+    threads: int = option(
+        0, low=0, high=1024, unit="threads", help="threads torch computes with on the CPU; 0: one for each core"
+    )
+    horizon: int = option(
+        64, low=1, high=4096, unit="steps", help="steps each agent plays per iteration: the length of a segment"
+    )
+    minibatch: int = option(
+        4096, low=1, high=2**30, unit="samples", help="samples per gradient step: whole segments of the horizon"
+    )
+    update_epochs: float = option(
+        1.0, above=0, high=100, unit="uses", help="expected uses of a segment per iteration; fractions are fine"
+    )
+    learning_rate: float = option(
+        0.015, above=0, high=10, live=True, help="peak rate of Muon's matrices; of every weight when optimizer is adam"
+    )
+    adam_learning_rate: float = option(
+        0.001, above=0, high=10, live=True, help="peak rate of what Muon leaves to Adam: biases, norms, heads"
+    )
+    min_lr_ratio: float = option(
+        0.0, low=0, high=1, help="share of the peak learning rate that is left at the end of the schedule"
+    )
+    schedule: Literal["cosine", "linear", "constant"] = option(
+        "cosine", help="how the learning rates fall from the peak to min_lr_ratio of it"
+    )
+    warmup: int = option(
+        0, low=0, high=10**15, unit="agent steps", help="steps over which the learning rates rise from 0 to the peak"
+    )
+    optimizer: Literal["muon", "adam"] = option(
+        "muon", help="muon: Muon for weight matrices and Adam for the rest; adam: Adam for all"
+    )
+    muon_momentum: float = option(0.95, low=0, below=1, help="momentum of Muon (Nesterov)")
+    adam_beta1: float = option(0.9, low=0, below=1, help="Adam: decay of the mean of the gradient")
+    adam_beta2: float = option(0.999, low=0, below=1, help="Adam: decay of the mean of its square")
+    adam_eps: float = option(1e-8, above=0, high=1, help="Adam: added to the denominator")
+    weight_decay: float = option(
+        0.0, low=0, high=1, live=True, help="decoupled weight decay, times the learning rate a step; 0: off"
+    )
+    precision: Literal["float32", "bfloat16"] = option(
+        "float32", help="number format of the network's matrix products; bfloat16 needs a GPU"
+    )
+    gamma: float = option(0.99, low=0, high=1, live=True, help="discount of a reward one step later")
+    gae_lambda: float = option(0.95, low=0, high=1, live=True, help="GAE: 0 trusts the value head, 1 the returns")
+    clip: float = option(0.2, above=0, high=10, live=True, help="PPO: how far the ratio may leave 1 before it is cut")
+    value_clip: float = option(
+        0.2, low=0, high=1000, live=True, help="how far a value may move from the collected one; 0: no limit"
+    )
+    value_coef: float = option(1.0, low=0, high=100, live=True, help="weight of the value loss")
+    entropy_coef: float = option(0.005, low=0, high=10, live=True, help="weight of the entropy bonus")
+    max_grad_norm: float = option(1.0, above=0, high=1000, live=True, help="gradients are scaled down to this norm")
+    rho_clip: float = option(1.0, above=0, high=100, live=True, help="V-trace: cap of the ratio on the TD error")
+    c_clip: float = option(1.0, above=0, high=100, live=True, help="V-trace: cap of the ratio on the trace")
+    reward_clamp: float = option(
+        0.0, low=0, high=1_000_000, live=True, help="rewards are cut to plus and minus this; 0: left as they are"
+    )
+
+
+class ReplaySection(Section):
+    """Which segments are trained on, and how often."""
+
+    scheme: Literal["prioritized", "topk", "uniform", "sequential"] = option(
+        "prioritized", live=True, help="how segments are drawn; sequential, each in shuffled turn, is plain PPO"
+    )
+    alpha: float = option(0.8, low=0, high=4, live=True, help="exponent of the priorities; 0: uniform")
+    beta0: float = option(
+        0.2, low=0, high=1, live=True, help="strength of the importance weights at the start; it rises to 1 at the end"
+    )
+    metric: Literal["sum", "mean", "max", "eta"] = option(
+        "sum", live=True, help="priority of a segment from its |advantages|; eta: 0.9 max + 0.1 mean"
+    )
+    replacement: bool = option(True, live=True, help="a minibatch may hold the same segment more than once")
+    normalize_weights: bool = option(False, live=True, help="importance weights are divided by the largest")
+
+
+class RunSection(Section):
+    """What is kept on disk."""
+
+    checkpoint_every: int = option(
+        100, low=1, high=10**9, unit="iterations", live=True, help="iterations between two checkpoints"
+    )
+    keep_checkpoints: int = option(
+        3, low=2, high=1000, unit="checkpoints", live=True, help="newest checkpoints that stay, besides the best"
+    )
+
+
+class UiSection(Section):
+    """How the terminal shows it."""
+
+    refresh: float = option(2.0, low=0.1, high=20, unit="per second", help="how often the numbers are drawn anew")
+    episode_fps: float = option(10.0, low=0.5, high=30, unit="frames/s", help="how fast the episode panel plays")
+    theme: str = option(
+        "textual-dark",
+        form="a theme's name of small letters, digits and -",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
+        help="colours of the terminal application; the command palette lists them",
+    )
+
+
+class Settings(Section):
+    """Every section of a profile."""
+
+    env: EnvSection
+    policy: PolicySection = PolicySection()
+    train: TrainSection = TrainSection()
+    replay: ReplaySection = ReplaySection()
+    run: RunSection = RunSection()
+    ui: UiSection = UiSection()
+
+
+SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
+    {
+        "env": EnvSection,
+        "policy": PolicySection,
+        "train": TrainSection,
+        "replay": ReplaySection,
+        "run": RunSection,
+        "ui": UiSection,
+    }
+)
