@@ -46,11 +46,15 @@ def find(name: str | os.PathLike[str]) -> Path:
         ship = shipped()
         candidates += [ship[each] for each in names if each in ship]
     for candidate in candidates:
-        if os.path.lexists(candidate) and not os.path.isdir(candidate):
-            return candidate
+        # A folder hides no profile: ./breakout/ may stand beside what `breakout` means.
+        if os.path.lexists(candidate) and (candidate.suffix == SUFFIX or not os.path.isdir(candidate)):
+            path = candidate
+            break
     if os.path.isdir(path):
         raise ProfileError(f"{printable(text)}: is a folder; name the profile's file, e.g. {_inside(path)}")
-    raise ProfileError(f"{printable(text)}: {_missing(path)}")
+    if not os.path.lexists(path):
+        raise ProfileError(f"{printable(text)}: there is no such file; {_hint(path)}")
+    return path
 
 
 def _inside(folder: Path) -> str:
@@ -61,22 +65,24 @@ def _inside(folder: Path) -> str:
     return printable(str(folder / (files[0] if files else "breakout.toml")))
 
 
-def _missing(path: Path) -> str:
+def _hint(path: Path) -> str:
+    """What to do about `path`, which does not exist."""
+    ship = shipped()
+    if path.name in ship:
+        return f"a profile of that name ships with the program: write {path.name}"
     try:
-        near = sorted(entry for entry in os.listdir(path.parent) if entry.endswith(SUFFIX))
+        near = [entry for entry in os.listdir(path.parent) if entry.endswith(SUFFIX)]
     except NotADirectoryError:
-        return f"there is no such file; {printable(str(path.parent))} is not a folder"
+        return f"{printable(str(path.parent))} is not a folder"
     except FileNotFoundError:
-        return f"there is no such file; the folder {printable(str(path.parent))} does not exist"
-    except OSError:
+        return f"the folder {printable(str(path.parent))} does not exist"
+    except (OSError, ValueError):
         near = []
-    meant = closest(path.name, near)
-    if meant:
-        return f"there is no such file; did you mean {printable(str(path.parent / meant))}?"
-    meant = closest(path.name, shipped()) or closest(path.stem, (Path(each).stem for each in shipped()))
-    if meant:
-        return f"there is no such file; did you mean the shipped profile {meant}?"
-    return f"there is no such file; profiles that ship with the program: {listed(shipped(), 'and')}"
+    if meant := closest(path.name, near):
+        return f"did you mean {printable(str(path.parent / meant))}?"
+    if meant := closest(path.name, ship) or closest(path.stem, (Path(each).stem for each in ship)):
+        return f"did you mean the shipped profile {meant.removesuffix(SUFFIX)}{SUFFIX}?"
+    return f"profiles that ship with the program: {listed(ship, 'and')}"
 
 
 def read(path: Path, label: str) -> str:
