@@ -1,4 +1,4 @@
-"""The front door: reads the command line, hands over to one command, and turns every error into a line and an exit code."""
+"""The front door: reads the command line, hands over to one command, turns errors into lines and exit codes."""
 
 from __future__ import annotations
 
@@ -55,15 +55,17 @@ class Parser(argparse.ArgumentParser):
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse all of `arguments`; UsageError names the first one that has no place."""
         namespace, extra = self.parse_known_args(arguments)
-        if not extra:
-            return namespace
-        argument = extra[0]
+        if extra:
+            self.error(self._misplaced(extra[0]))
+        return namespace
+
+    def _misplaced(self, argument: str) -> str:
         option = argument.split("=", 1)[0]
         if option.startswith("-"):
-            self.error(f"unknown option '{option}'{_suggestion(option, self._option_string_actions)}")
+            return f"unknown option '{option}'{suggestion(option, self._option_string_actions)}"
         if argument in COMMANDS:
-            self.error(f"the command comes first: {PROGRAM} {argument} ...")
-        self.error(f"unexpected argument '{argument}'")
+            return f"the command comes first: {PROGRAM} {argument} ..."
+        return f"unexpected argument '{argument}'"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +103,8 @@ def _dispatch(arguments: list[str]) -> int:
     parser = Parser(
         PROGRAM,
         "Train a reinforcement-learning agent with PPO and prioritized replay, watched and steered from the terminal.",
-        f"commands:\n{names}\n\n`{PROGRAM} COMMAND --help` explains one; `{PROGRAM} profiles breakout` lists what --set can set.",
+        f"commands:\n{names}\n\n`{PROGRAM} COMMAND --help` explains one. "
+        f"`{PROGRAM} profiles breakout` lists the keys that --set takes.",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     command.configure(parser)
@@ -117,10 +120,11 @@ def _unknown_command(word: str) -> str:
         return f"'{word}' is not a command; to train with it: {PROGRAM} --profile {word}"
     if word == "help":
         return f"unknown command 'help'; did you mean '{PROGRAM} --help'?"
-    return f"unknown command '{word}'{_suggestion(word, COMMANDS)} (commands: {', '.join(COMMANDS)})"
+    return f"unknown command '{word}'{suggestion(word, COMMANDS)} (commands: {', '.join(COMMANDS)})"
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean ...?" when a known word is close to `word`, otherwise nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 

@@ -8,7 +8,7 @@ class UsageError(Exception):
 
 
 class ForcedExit(BaseException):
-    """A second signal: leave now, without waiting for the checkpoint. Not an `Exception`, so that nothing swallows it."""
+    """A signal that ends the program now. Not an `Exception`, so that nothing on the way swallows it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)

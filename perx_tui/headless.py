@@ -215,8 +215,8 @@ def headline(snapshot: Snapshot) -> str:
 def progress_line(snapshot: Snapshot, score: float | None) -> str:
     """One line of plain progress. `score` is the mean of the newest iteration in which an episode ended."""
     return (
-        f"{spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps ({spell.percent(snapshot.progress)}), "
-        f"{spell.rate(snapshot.steps_per_second)}, score {spell.score(score)}, "
+        f"{spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps "
+        f"({spell.percent(snapshot.progress)}), {spell.rate(snapshot.steps_per_second)}, score {spell.score(score)}, "
         f"{spell.duration(snapshot.seconds_left)} left"
     )
 

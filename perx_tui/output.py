@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 PROGRAM = "perx-tui"
 
@@ -25,11 +27,9 @@ def say(text: str) -> None:
 
 def write_error(text: str) -> None:
     """Write `text` to standard error as it is, and ignore that nobody can read it any more."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
 
 
 def to_json(value: object) -> str:
@@ -53,11 +53,17 @@ def emit(value: object) -> None:
     sys.stdout.flush()
 
 
+def leave(code: int) -> NoReturn:
+    """End the process now, without waiting for threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def abandon_stdout() -> None:
     """Point standard output at nothing, so that the flush at exit does not complain about a reader that has gone."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-    except (OSError, ValueError):
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -19,7 +20,7 @@ _LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
 
 
 class Screen:
-    """Context that owns the terminal. SIGTERM and SIGHUP leave it by raising ForcedExit; ctrl+z suspends and comes back.
+    """Context that owns the terminal. SIGTERM and SIGHUP leave it by raising ForcedExit; ctrl+z suspends it.
 
     `paint` writes only the lines that differ from what stands there, which is what keeps a slow link usable.
     """
@@ -41,7 +42,9 @@ class Screen:
         self._take()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._give_back()
         for signum, previous in self._previous.items():
             signal.signal(signum, previous)
@@ -89,17 +92,13 @@ class Screen:
 
     def _give_back(self) -> None:
         self._write(_LEAVE)
-        try:
+        with contextlib.suppress(termios.error):  # the terminal may be gone
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._modes)
-        except termios.error:
-            pass  # The terminal is gone.
 
     def _write(self, text: str) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a terminal that is gone answers the next key()
             sys.stdout.write(text)
             sys.stdout.flush()
-        except OSError:
-            pass  # The terminal is gone; the next key() says so.
 
     def _end(self, signum: int, frame: FrameType | None) -> None:
         raise ForcedExit(signum)

@@ -14,8 +14,8 @@ from perx_tui.errors import ForcedExit
 class StopSignals:
     """Context in which SIGINT and SIGTERM call `ask` once; a second one raises ForcedExit in the main thread.
 
-    SIGHUP, the terminal going away, is taken note of and no more: training goes on without a reader. A signal that whoever
-    started this process has chosen to ignore (nohup, a shell's background job) stays ignored.
+    SIGHUP, the terminal going away, ends nothing: training goes on without a reader. A signal that whoever started this
+    process has chosen to ignore (nohup, a shell's background job) stays ignored.
     """
 
     def __init__(self, ask: Callable[[], object]) -> None:
@@ -35,7 +35,9 @@ class StopSignals:
                 signal.signal(signum, handler)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for signum, previous in self._previous.items():
             signal.signal(signum, previous)
 

@@ -70,7 +70,11 @@ class _Stage:
         fitting = [scale for scale, (rows, width) in sizes.items() if rows <= lines and width <= columns]
         if not fitting:
             rows, width = sizes[1]
-            return [f"the picture needs {width} columns and {rows + 3} lines; this terminal has {columns} x {lines + 3}"[:columns]]
+            return [
+                f"the picture needs {width} columns and {rows + 3} lines; this terminal has {columns} x {lines + 3}"[
+                    :columns
+                ]
+            ]
         return self._painter.lines(self._renderer.render(frame.state, max(fitting)))
 
     def _hold(self, frame: Frame, title: str) -> str:

@@ -21,7 +21,9 @@ EVALUATION_EPISODES = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run's name, or the path of its folder")
+    parser.add_argument(
+        "run", nargs="?", metavar="RUN", help="a run's name, or the path of its folder (default: the newest)"
+    )
     types.add_runs(parser)
     parser.add_argument("--checkpoint", metavar="NAME", help="which checkpoint (default: the newest good one)")
     parser.add_argument(
@@ -37,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=types.seed, default=0, metavar="N", help="seed of the episodes (default: 0)")
     parser.add_argument(
-        "--greedy", action="store_true", help="take the likeliest action (default: draw from the policy, as in training)"
+        "--greedy",
+        action="store_true",
+        help="take the likeliest action (default: draw from the policy, as in training)",
     )
 
 
@@ -102,12 +106,10 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> int:
             }
         )
     else:
-        figures = summary(scores)
+        mean, std, low, middle, high = (spell.score(figure) for figure in summary(scores).values())
         print(
-            f"{len(results)} episodes of {folder.name} ({player.checkpoint}): score mean {spell.score(figures['mean'])}, "
-            f"std {spell.score(figures['std'])}, min {spell.score(figures['min'])}, median "
-            f"{spell.score(figures['median'])}, max {spell.score(figures['max'])}; mean length "
-            f"{spell.score(summary(lengths)['mean'])}"
+            f"{len(results)} episodes of {folder.name} ({player.checkpoint}): score mean {mean}, std {std}, min {low}, "
+            f"median {middle}, max {high}; mean length {spell.score(summary(lengths)['mean'])}"
         )
     return FINISHED
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perx_tui import format as spell
 from perx_tui import terminal
-from perx_tui.cli import UsageError
 from perx_tui.commands import arguments as types
-from perx_tui.output import FAILED, FINISHED, PROGRAM, USAGE, say
+from perx_tui.crash import report_crash
+from perx_tui.errors import ForcedExit, UsageError
+from perx_tui.headless import follow
+from perx_tui.output import FAILED, FINISHED, PROGRAM, USAGE, leave, say
+from perx_tui.signals import StopSignals
 
 if TYPE_CHECKING:
     from engine import Profile, Snapshot, TrainingSession
+
+CRASH_PATIENCE = 60.0
+"""Seconds that a checkpoint may take after the front end itself has failed."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +52,117 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Train until the total is reached or someone stops it; returns the exit code."""
+    _check(arguments)
     from engine import TrainingSession
 
-    _check(arguments)
-    resume = _find(arguments.runs, arguments.resume) if arguments.resume else None
-    profile = _profile(arguments, resume)
+    resume, profile = _what(arguments)
     session = TrainingSession(profile, runs=arguments.runs, name=arguments.name, resume=resume)
     headless = arguments.headless or arguments.json
     if not headless and (obstacle := terminal.obstacle()):
         say(f"{obstacle}: training headless")
         headless = True
-    session.start()
-    raise NotImplementedError
+    signals = StopSignals(session.stop)
+    try:
+        with signals:
+            session.start()
+            if not headless:
+                _show(session)
+            follow(session, signals, as_json=arguments.json)
+    except ForcedExit as end:
+        say("left at once: what was learned after the newest checkpoint is lost")
+        leave(128 + end.signum)
+    except Exception as error:
+        session.stop(checkpoint=True)
+        session.join(CRASH_PATIENCE)
+        report_crash(error, session.folder)
+        return FAILED
+    return _end(session, signals, arguments.runs)
+
+
+def _show(session: TrainingSession) -> None:
+    """The TUI, until it has ended. When it was left for headless training, a paused run goes on."""
+    from perx_tui.tui import run_app
+
+    if run_app(session) == "headless":
+        session.resume()
+        say("training goes on without the TUI; ctrl+c stops it with a checkpoint")
+    else:
+        session.stop(checkpoint=True)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """UsageError for options that are missing or contradict one another."""
+    if not arguments.resume:
+        if not arguments.profile:
+            raise UsageError(f"what to train? Give --profile P (`{PROGRAM} profiles` lists what ships) or --resume RUN")
+        return
+    for option, why in {
+        "profile": "the run has its own; change keys of it with --set",
+        "name": "the run has one",
+        "seed": "the run goes on with its own random numbers",
+    }.items():
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"--{option} does not go with --resume: {why}")
+
+
+def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
+    """The folder of the run to resume, if any, and the profile with the command line's values in it."""
+    from engine import Profile, RunFolder
+
+    sets = [*arguments.sets]
+    if arguments.device is not None:
+        sets.append(f"train.device={json.dumps(arguments.device)}")
+    if arguments.seed is not None:
+        sets.append(f"train.seed={arguments.seed}")
+    if arguments.steps is not None:
+        sets.append(f"train.total_steps={arguments.steps}")
+    if arguments.resume is None:
+        return None, Profile.load(arguments.profile, sets)
+    path = RunFolder.find(arguments.runs, arguments.resume)
+    run_folder = RunFolder.read(path)
+    name = str(run_folder.record.get("profile", path.name))
+    return path, Profile.from_toml(run_folder.profile_toml, name, sets, label=str(path / "profile.toml"))
+
+
+def _end(session: TrainingSession, signals: StopSignals, runs: Path) -> int:
+    """Say how the training ended and return the exit code for it."""
+    snapshot = session.snapshot()
+    if snapshot.state == "failed":
+        return _failure(session, snapshot)
+    say(_summary(snapshot, runs))
+    if signals.received is not None:
+        return 128 + signals.received
+    return FINISHED
+
+
+def _failure(session: TrainingSession, snapshot: Snapshot) -> int:
+    from engine import EngineError
+
+    error = session.exception
+    if error is not None and not isinstance(error, EngineError):
+        report_crash(error, session.folder)
+        return FAILED
+    say(str(error or snapshot.error or "training failed"))
+    # Nothing was trained: what was asked for cannot be had, such as a device that is not there or a run in use.
+    return FAILED if snapshot.steps_per_second is not None else USAGE
+
+
+def _summary(snapshot: Snapshot, runs: Path) -> str:
+    """How the run ended, where it is, and what can be done with it."""
+    option = "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+    run = shlex.quote(snapshot.run)
+    lines = [
+        f"{snapshot.state} at {spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps after "
+        f"{spell.duration(snapshot.elapsed)}, {spell.rate(snapshot.average_steps_per_second)}, "
+        f"score {spell.score(snapshot.metrics.get('episode/score'))}",
+        f"run folder  {snapshot.folder}",
+    ]
+    if snapshot.checkpoint:
+        more = "" if snapshot.step < snapshot.total_steps else f" --steps {2 * snapshot.total_steps}"
+        lines += [
+            f"checkpoint  {snapshot.checkpoint}",
+            f"watch it    {PROGRAM} play {run}{option}",
+            f"go on       {PROGRAM} --resume {run}{more}{option}",
+        ]
+    return "\n".join(lines)

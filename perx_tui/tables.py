@@ -1,0 +1,29 @@
+"""Tables on standard output: aligned for people, whole for pipes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from perx_tui import terminal
+
+PIPE_WIDTH = 10_000
+"""Width of a table that no terminal limits: nothing is wrapped or cut for grep and awk."""
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> None:
+    """Print `rows` under `columns`; those named in `right` are numbers, aligned to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    numbers = frozenset(right)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        # Text, so that no value is read as markup.
+        table.add_row(*(Text(cell) for cell in row))
+    width = None if terminal.is_terminal(sys.stdout) else PIPE_WIDTH
+    Console(file=sys.stdout, width=width, highlight=False).print(table)
