@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from engine import strict_json
 from engine.durable import DISK, Disk, new_folder, reason, write_file
@@ -137,6 +137,8 @@ def write_checkpoint(
 
 def read_manifest(path: Path) -> Manifest:
     """What the checkpoint folder `path` claims to hold, checked for itself; the tensors' files are not opened."""
+    if not path.is_dir():
+        raise CheckpointError(f"there is no checkpoint folder {str(path)!r}")
     data = _read_regular(path, MANIFEST, MANIFEST_BYTES)
     try:
         raw = strict_json.loads(data)
@@ -146,7 +148,7 @@ def read_manifest(path: Path) -> Manifest:
         raise _damaged(path, f"{MANIFEST} is not a JSON object")
     schema = raw.get("schema")
     if type(schema) is not int or schema != SCHEMA:
-        shown = schema if isinstance(schema, int | float | None) else type(schema).__name__
+        shown = str(schema)[:20] if isinstance(schema, int | float | None) else type(schema).__name__
         raise CheckpointError(
             f"checkpoint {path.name!r} has schema {shown}, this program reads {SCHEMA}: "
             "use the version of perx-tui that wrote it (see run.json)"
@@ -250,7 +252,7 @@ def _read_regular(path: Path, name: str, limit: int) -> bytes:
         if status.st_size > limit:
             raise _damaged(path, f"{name} has {status.st_size} bytes, at most {limit} are expected")
         with open(path / name, "rb") as file:
-            return file.read(limit + 1)
+            return file.read(status.st_size)
     except FileNotFoundError:
         raise _damaged(path, f"{name} is missing") from None
     except MemoryError:
@@ -265,8 +267,8 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
     content, step, written = raw.get("content"), raw.get("step"), raw.get("written")
     if (
         type(step) is not int
-        or not isinstance(written, float | int)
-        or not (score is None or isinstance(score, float | int))
+        or not _is_number(written)
+        or not (score is None or _is_number(score))
         or not isinstance(content, dict)
         or not isinstance(groups, dict)
     ):
@@ -280,11 +282,16 @@ def _manifest(path: Path, raw: dict[str, Any]) -> Manifest:
     )
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    """A number that a float can hold."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
+
+
 def _group_spec(path: Path, group: str, raw: object) -> GroupSpec:
     """One group's entry, whose tensors add up to no more than the file it claims."""
     # The group's name becomes a file name: nothing but what is written may pass.
     if not _GROUP_NAME.fullmatch(group) or not isinstance(raw, dict):
-        raise _damaged(path, f"{MANIFEST} has a bad group {group!r}")
+        raise _damaged(path, f"{MANIFEST} has a bad group {group[:40]!r}")
     size, sha256, tensors = raw.get("bytes"), raw.get("sha256"), raw.get("tensors")
     if type(size) is not int or size < 8 or not isinstance(sha256, str) or not isinstance(tensors, dict):
         raise _damaged(path, f"{MANIFEST} has a bad entry for the group {group!r}")
@@ -292,9 +299,9 @@ def _group_spec(path: Path, group: str, raw: object) -> GroupSpec:
     for name, entry in tensors.items():
         dtype = entry.get("dtype") if isinstance(entry, dict) else None
         shape = entry.get("shape") if isinstance(entry, dict) else None
-        sound = isinstance(shape, list) and all(type(n) is int and 0 <= n < 2**63 for n in shape)
-        if dtype not in _ITEM_BYTES or not isinstance(shape, list) or not sound or len(shape) > 64:
-            raise _damaged(path, f"{MANIFEST} has a bad entry for the tensor {group}/{name!r}")
+        sound = isinstance(shape, list) and len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**63 for n in shape)
+        if not isinstance(dtype, str) or dtype not in _ITEM_BYTES or not isinstance(shape, list) or not sound:
+            raise _damaged(path, f"{MANIFEST} has a bad entry for the tensor {name[:80]!r} of the group {group!r}")
         specs[name] = TensorSpec(dtype, tuple(shape))
     if sum(spec.bytes for spec in specs.values()) > size - 8:
         raise _damaged(path, f"the tensors of the group {group!r} are larger than its file")
@@ -328,7 +335,7 @@ def _read_group(path: Path, group: str, spec: GroupSpec) -> dict[str, torch.Tens
     try:
         tensors: dict[str, torch.Tensor] = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, MemoryError) as error:
-        raise _damaged(path, f"{name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        raise _damaged(path, f"{name}: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
     return {tensor: tensors[tensor] for tensor in spec.tensors}  # in the order they were saved
 
 

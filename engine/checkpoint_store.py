@@ -22,10 +22,11 @@ def checkpoint_name(step: int, revision: int = 1) -> str:
     return f"step-{step:012d}" + (f"-{revision}" if revision > 1 else "")
 
 
-def _order(name: str) -> tuple[int, int] | None:
-    """(step, revision) of a checkpoint's folder name, None for any other name."""
-    match = _NAME.fullmatch(name)
-    return (int(match[1]), int(match[2] or 1)) if match else None
+def _order(path: Path) -> tuple[int, int]:
+    """(step, revision) by a checkpoint's folder name."""
+    match = _NAME.fullmatch(path.name)
+    assert match is not None, path
+    return int(match[1]), int(match[2] or 1)
 
 
 class CheckpointStore:
@@ -39,10 +40,9 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """Every checkpoint folder, oldest step first, unread. Empty when there is none or the folder is not there."""
         try:
-            names = [entry.name for entry in self.folder.iterdir() if _order(entry.name) is not None]
+            return sorted((path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)), key=_order)
         except OSError:
             return []
-        return [self.folder / name for name in sorted(names, key=lambda name: _order(name) or (0, 0))]
 
     def save(self, step: int, checkpoint: Checkpoint, score: float | None, keep: int) -> Path:
         """Write a checkpoint durably, then remove those beyond the newest `keep` (at least 2) and the best by score.
@@ -50,7 +50,7 @@ class CheckpointStore:
         RunError when the disk refuses: nothing is left of the new one and the others stay. CheckpointError when the
         content may not be saved (non-finite weights).
         """
-        revisions = [order[1] for path in self.paths() if (order := _order(path.name)) and order[0] == step]
+        revisions = [_order(path)[1] for path in self.paths() if _order(path)[0] == step]
         path = self.folder / checkpoint_name(step, max(revisions, default=0) + 1)
         self._require_space(path.name, checkpoint_bytes(checkpoint))
         write_checkpoint(path, checkpoint, step, score, self._disk)
@@ -85,9 +85,7 @@ class CheckpointStore:
     def best(self) -> Path | None:
         """The checkpoint with the highest score (of equals the newest); None where none has a score."""
         scored = [
-            (manifest.score, _order(path.name) or (0, 0), path)
-            for path, manifest in self._manifests()
-            if manifest.score is not None
+            (manifest.score, _order(path), path) for path, manifest in self._manifests() if manifest.score is not None
         ]
         return max(scored)[2] if scored else None
 
@@ -99,7 +97,7 @@ class CheckpointStore:
         """
         paths = self.paths()
         sound = [path for path in paths if path.name not in self._damaged]
-        last_revision = {(_order(path.name) or (0, 0))[0]: path for path in sound}
+        last_revision = {_order(path)[0]: path for path in sound}
         kept = set(list(last_revision.values())[-keep:])
         if len(kept) < keep:
             kept.update(path for path in paths if path.name in self._damaged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -44,7 +45,7 @@ class JsonLinesWriter:
                 raise
             if written != len(line):
                 self._cut(before)
-                raise OSError(28, os.strerror(28))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise RunError(f"cannot write {self.path.name} in {str(self.path.parent)!r}: {reason(error)}") from error
 

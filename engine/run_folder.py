@@ -289,7 +289,9 @@ def _make_folder(root: Path, name: str | None, profile_name: str, disk: Disk) ->
             f"digit, and not {_RESERVED[0]!r}"
         )
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not root.is_dir():
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            disk.sync_folder(root.parent)
         if name is not None:
             disk.make_folder(root / name)
             return root / name

@@ -210,9 +210,9 @@ def _text(value: object) -> str:
 
 
 def _integer(value: object) -> int | None:
-    return (
-        int(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, int) or math.isfinite(value) else None
 
 
 def _number(value: object) -> float | None:
