@@ -8,23 +8,24 @@ from collections.abc import Sequence
 from typing import Protocol
 
 COLOURS = {
-    "background": "#101418",
-    "wall": "#7a8594",
-    "text": "#e6e6e6",
-    "paddle": "#f2f2f2",
-    "ball": "#ffffff",
-    "brick1": "#d94f4f",
-    "brick2": "#e08a3c",
-    "brick3": "#d9b93c",
-    "brick4": "#5fb35f",
-    "brick5": "#4f8fd9",
-    "brick6": "#8a6fd1",
-    "agent": "#ffd75f",
-    "goal": "#4fd98a",
-    "floor": "#20262d",
-    "seen": "#343d47",
+    "background": "#0f1319",
+    "floor": "#0f1319",
+    "seen": "#223447",
+    "wall": "#5a5f67",
+    "text": "#d3dae6",
+    "label": "#8793a6",
+    "paddle": "#6cb6ff",
+    "ball": "#d3dae6",
+    "agent": "#e9a84c",
+    "goal": "#4fc1a0",
+    "brick1": "#f2785c",
+    "brick2": "#e9a84c",
+    "brick3": "#e9d36b",
+    "brick4": "#4fc1a0",
+    "brick5": "#6cb6ff",
+    "brick6": "#c297d8",
 }
-"""A colour for each role; a role that is not listed takes that of "text"."""
+"""A colour for each role; those of the TUI's dark theme. A role not listed takes that of "text"."""
 
 EMPTY_ROLES = frozenset({"background", "floor", "seen"})
 """Roles that stay blank where there are no colours."""
