@@ -1,0 +1,143 @@
+"""Many environments of one kind, stepped together straight into the caller's buffers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from c_envs import _native
+from c_envs.info import check, settings_tuple, spec
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Sums over the episodes that ended; divide by `episodes` for means. `length` is in steps."""
+
+    episodes: int
+    score: float
+    episode_return: float
+    length: float
+
+
+class Batch:
+    """`environments` environments of one kind and the `slots` time slots of a rollout they play into.
+
+    A row is one agent: N = environments * agents_per_environment of them, those of an environment side by side. The
+    same seed gives the same bytes for any number of `threads` (0: one for every core this process may use). A call
+    while another thread's call is under way raises RuntimeError, as does any use after a fork; use after `close` raises
+    ValueError. An action outside its range counts as 0, a float outside [-1, 1] as the nearer end, nan as 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        environments: int,
+        seed: int = 0,
+        threads: int = 1,
+        config: Mapping[str, object] | None = None,
+        slots: int = 1,
+    ) -> None:
+        """EnvironmentConfigError for a bad name or config, ValueError for other numbers out of range."""
+        self.name = name
+        self.config = check(name, config or {})
+        self.spec = spec(name, self.config)
+        self.seed = _seed(seed)
+        self.environments = environments
+        self.rows = environments * self.spec.agents_per_environment
+        self.slots = slots
+        self.threads = threads or _cores()
+        self._native = _native.Batch(
+            name, settings_tuple(self.config), environments, self.seed, self.threads, slots
+        )
+
+    def bind(
+        self,
+        *,
+        observations: Buffer,
+        actions: Buffer,
+        rewards: Buffer,
+        terminals: Buffer,
+        truncations: Buffer,
+        masks: Buffer,
+        final_observations: Buffer,
+    ) -> None:
+        """Take the buffers of T slots, N rows, D floats an observation, and hold them until the next bind or close.
+
+        float32 observations[T+1, N, D], int32 actions[T, N] (float32 when the spec says continuous), float32
+        rewards[T, N], uint8 terminals, truncations, masks[T, N], float32 final_observations[N, D]; flat buffers of as
+        many items will do. C-contiguous; all but the actions writable; none may share memory. ValueError otherwise, and
+        then the buffers bound before stay bound.
+        """
+        self._native.bind(observations, actions, rewards, terminals, truncations, masks, final_observations)
+
+    def reset(self) -> None:
+        """Every environment to the first episode of its own seed, statistics cleared; writes observations[0]."""
+        self._native.reset()
+
+    def step(self, t: int, first: int = 0, count: int | None = None) -> None:
+        """Environments first .. first+count-1 play actions[t] (count None: all from first on), with the GIL released.
+
+        Writes rewards[t], terminals[t], truncations[t], masks[t] (1: a live agent acted) and observations[t+1]. An
+        environment whose episode ended begins the next at once: observations[t+1] is then the new episode's first. When
+        the end was a truncation, final_observations[row] is the old episode's last observation; else it is left alone.
+        """
+        if count is None:
+            count = -1
+        elif count < 0:
+            raise ValueError(f"count is {count}; it must not be negative")
+        self._native.step(t, first, count)
+
+    def observe(self, slot: int) -> None:
+        """Write the current observations of all environments into observations[slot], 0 .. T."""
+        self._native.observe(slot)
+
+    def statistics(self) -> Statistics:
+        """Sums over the episodes that ended since the last call, in the order of environments; cleared by it."""
+        return Statistics(*self._native.statistics())
+
+    def state(self, environment: int) -> bytes:
+        """Everything about one environment, its generator included."""
+        return self._native.state(environment)
+
+    def set_state(self, environment: int, state: bytes) -> None:
+        """Put an environment where `state` was taken; ValueError for bytes that are no state of this config."""
+        self._native.set_state(environment, state)
+
+    def save(self) -> bytes:
+        """The states of all environments and the statistics not yet asked for, with a header and a checksum."""
+        return self._native.save()
+
+    def load(self, saved: bytes) -> None:
+        """Go on where `save` was called on a batch of equal name, config, seed and size; ValueError otherwise."""
+        self._native.load(saved)
+
+    def close(self) -> None:
+        """Let go of buffers and threads. May be called again."""
+        self._native.close()
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _seed(seed: int) -> int:
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed is {seed}; it must be from 0 to 2**64 - 1")
+    return seed

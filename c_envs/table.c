@@ -1,0 +1,42 @@
+#include "table.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "breakout.h"
+
+#define ENV breakout
+#define ENV_CONFIG BreakoutConfig
+#define ENV_STATE BreakoutState
+#define ENV_SUMMARY BREAKOUT_SUMMARY
+#include "adapter.h"
+
+const EnvEntry *const env_table[] = {&breakout_entry};
+const int env_table_count = (int)(sizeof(env_table) / sizeof(env_table[0]));
+
+const EnvEntry *env_find(const char *name) {
+    for (int i = 0; i < env_table_count; i++) {
+        if (strcmp(env_table[i]->name, name) == 0) {
+            return env_table[i];
+        }
+    }
+    return NULL;
+}
+
+int env_check(const EnvEntry *entry, const double *settings, char *text, size_t size) {
+    for (int32_t i = 0; i < entry->setting_count; i++) {
+        const EnvSetting *setting = &entry->settings[i];
+        const double value = settings[i];
+        /* Written so that nan fails, too. */
+        if (!(value >= setting->low && value <= setting->high)) {
+            snprintf(text, size, "%s is %g; it must be from %g to %g", setting->name, value, setting->low, setting->high);
+            return 0;
+        }
+        if (setting->kind != SETTING_FLOAT && value != floor(value)) {
+            snprintf(text, size, "%s is %g; it must be a whole number", setting->name, value);
+            return 0;
+        }
+    }
+    return entry->check(settings, text, size);
+}
