@@ -124,6 +124,8 @@ class Snapshot:
     step: int = 0
     total_steps: int = 0
     iteration: int = 0
+    resumed_iteration: int = 0
+    """Where this session went on from: `history` holds the run's past up to here. 0 for a new run."""
     elapsed: float = 0.0
     steps_per_second: float | None = None
     average_steps_per_second: float | None = None

@@ -44,9 +44,9 @@ class View(Protocol):
     def close(self) -> None: ...
 
 
-def follow(session: Session, signals: StopSignals, as_json: bool = False, since: int = 0) -> None:
-    """Show a started session until its thread has ended. JSON lines begin with the first iteration after `since`."""
-    lines = JsonLines(session, since) if as_json else None
+def follow(session: Session, signals: StopSignals, as_json: bool = False) -> None:
+    """Show a started session until its thread has ended."""
+    lines = JsonLines(session) if as_json else None
     view = _choose_view(as_json)
     log = LogPrinter()
     told = ended = False
@@ -62,7 +62,7 @@ def follow(session: Session, signals: StopSignals, as_json: bool = False, since:
             log.show(snapshot, view)
             view.show(snapshot)
             if lines is not None:
-                lines.print_new()
+                lines.print_new(snapshot)
     finally:
         view.close()
 
@@ -74,16 +74,18 @@ def _choose_view(as_json: bool) -> View:
 
 
 class JsonLines:
-    """Prints every iteration exactly once. When the reader goes away, the run stops with a checkpoint."""
+    """Prints every iteration of this session exactly once. When the reader goes away, the run stops with a checkpoint."""
 
-    def __init__(self, session: Session, since: int) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._printed = since
+        self._printed = 0
         self._open = True
 
-    def print_new(self) -> None:
-        if not self._open:
+    def print_new(self, snapshot: Snapshot) -> None:
+        # Before training begins it is not known yet where a resumed run's past ends.
+        if not self._open or snapshot.state == "starting":
             return
+        self._printed = max(self._printed, snapshot.resumed_iteration)
         try:
             for row in self._session.history(self._printed):
                 emit(row)

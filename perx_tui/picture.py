@@ -69,7 +69,7 @@ class Painter:
             if before != (foreground, background):
                 before = (foreground, background)
                 parts.append(self._foreground[foreground] + self._background[background])
-            parts.append(chr(glyph))
+            parts.append(" " if glyph == _UPPER_HALF and foreground == background else chr(glyph))
         return "".join(parts)
 
     def _plain_cell(self, glyph: int, foreground: int, background: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from perx_tui import format as spell
@@ -14,14 +13,17 @@ if TYPE_CHECKING:
     from engine import Frame, Player
 
 KEYS = "space pause  s step  + faster  - slower  n next episode  q quit"
+LEAVE = ("q", "Q")
+SCALES = (1, 2)
+"""The sizes in which every environment draws itself."""
 
 
-def show(player: Player, seed: int, episodes: int | None, fps: float) -> None:
-    """Play episode after episode (each with the next seed) until `episodes` have ended or q is pressed."""
+def show(player: Player, episodes: int | None, fps: float) -> None:
+    """Play until `episodes` have ended (None: for ever) or the viewer leaves."""
     with Screen() as screen:
         stage = _Stage(player, screen, fps)
         number = 0
-        while (episodes is None or number < episodes) and stage.perform(player.play(seed + number), number + 1):
+        while (episodes is None or number < episodes) and stage.perform(number + 1):
             number += 1
 
 
@@ -29,22 +31,28 @@ class _Stage:
     def __init__(self, player: Player, screen: Screen, fps: float) -> None:
         from engine import ROLES
 
-        self._player = player
         self._screen = screen
+        self._frames = player.play()
         self._renderer = player.renderer()
         self._painter = Painter.for_terminal(ROLES)
         self._fps = fps
         self._paused = False
 
-    def perform(self, frames: Iterator[Frame], number: int) -> bool:
+    def perform(self, number: int) -> bool:
         """Show one episode; False when the viewer wants to leave."""
         total = 0.0
-        for step, frame in enumerate(frames, 1):
+        skipping = False
+        for step, frame in enumerate(self._frames, 1):
             total += frame.reward
-            title = f"episode {number}  step {step}  return {spell.score(total)}  value {spell.score(frame.value)}"
-            answer = self._hold(frame, title)
-            if answer != "next frame":
-                return answer == "next episode"
+            if skipping:
+                if self._screen.key(0) in LEAVE:
+                    return False
+            else:
+                title = f"episode {number}  step {step}  return {spell.score(total)}  value {spell.score(frame.value)}"
+                answer = self._hold(frame, title)
+                if answer == "quit":
+                    return False
+                skipping = answer == "next episode"
             if frame.done:
                 break
         return True
@@ -64,9 +72,7 @@ class _Stage:
 
     def _picture(self, frame: Frame, columns: int, lines: int) -> list[str]:
         """The largest scale that fits, or words that say what would."""
-        sizes = {}
-        for scale in range(1, self._player.scales + 1):
-            sizes[scale] = self._renderer.size(scale)
+        sizes = {scale: self._renderer.size(scale) for scale in SCALES}
         fitting = [scale for scale, (rows, width) in sizes.items() if rows <= lines and width <= columns]
         if not fitting:
             rows, width = sizes[1]
@@ -86,7 +92,7 @@ class _Stage:
             if left <= 0 and not self._paused:
                 return "next frame"
             match self._screen.key(0.5 if self._paused else left):
-                case "q" | "Q":
+                case key if key in LEAVE:
                     return "quit"
                 case "n":
                     return "next episode"

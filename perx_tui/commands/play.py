@@ -71,7 +71,7 @@ def _watch(folder: Path, arguments: argparse.Namespace) -> int:
     from perx_tui.theatre import show
 
     say("loading the checkpoint")
-    show(_player(folder, arguments), seed=arguments.seed, episodes=arguments.episodes, fps=arguments.fps)
+    show(_player(folder, arguments, environments=1), episodes=arguments.episodes, fps=arguments.fps)
     return FINISHED
 
 

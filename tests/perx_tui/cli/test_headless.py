@@ -43,6 +43,7 @@ class ScriptedSession:
             step=iteration * 100,
             total_steps=1000,
             iteration=iteration,
+            resumed_iteration=self.past,
             steps_per_second=50.0 if iteration else None,
             average_steps_per_second=50.0 if iteration else None,
             log=self.log[min(self.look, len(self.log) - 1)] if self.log else (),
@@ -72,8 +73,9 @@ def test_every_iteration_is_printed_exactly_once(done: list[int], capsys: pytest
 
 
 def test_a_resumed_run_prints_only_its_new_iterations(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its past is in the history from the start, but belongs to the session before."""
     session = ScriptedSession([0, 2], past=40)
-    follow(session, signals_for(session), as_json=True, since=40)
+    follow(session, signals_for(session), as_json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["iteration"] for line in lines] == [41, 42]
 
