@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import c_envs
 
+ConfigError = c_envs.EnvironmentConfigError
+
 
 def names() -> tuple[str, ...]:
     """Every environment there is."""
@@ -26,22 +28,3 @@ def resolved(environment: str, config: Mapping[str, object]) -> Mapping[str, int
 def spec(environment: str, config: Mapping[str, object]) -> c_envs.Spec:
     """Shapes of `environment` under a checked `config`."""
     return c_envs.spec(environment, config)
-
-
-ConfigError: type[ValueError] = getattr(c_envs, "EnvironmentConfigError", ValueError)
-
-if not hasattr(c_envs, "ENVIRONMENTS"):  # stand-in while the environments are being built; goes with their first commit
-    from types import SimpleNamespace
-
-    def _setting(name: str, kind: str, default: object, low: float, high: float) -> SimpleNamespace:
-        return SimpleNamespace(name=name, kind=kind, default=default, low=low, high=high, unit="", help=name)
-
-    _STAND_IN = {
-        "breakout": SimpleNamespace(settings=(_setting("frame_skip", "int", 4, 1, 16),)),
-        "maze": SimpleNamespace(
-            settings=(_setting("map_size", "int", 31, 5, 63), _setting("num_maps", "int", 1, 1, 65536))
-        ),
-    }
-    c_envs.ENVIRONMENTS = _STAND_IN  # type: ignore[attr-defined]
-    c_envs.check = lambda name, config: {s.name: s.default for s in _STAND_IN[name].settings} | dict(config)  # type: ignore[attr-defined]
-    c_envs.spec = lambda name, config: SimpleNamespace(continuous=False, agents_per_environment=1)  # type: ignore[attr-defined]

@@ -16,8 +16,8 @@ BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 """What may stand without quotes: cosine, cuda:0, textual-dark."""
 
 
-def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """The tree that `sets` describe, a later one over an earlier one. Raises ProfileError with every fault at once."""
+def parse_sets(sets: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The tree that `sets` describe, a later one over an earlier one, and what is wrong with those that say nothing."""
     tree: dict[str, Any] = {}
     problems: list[str] = []
     for text in sets:
@@ -27,9 +27,7 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
             problems += error.problems
         else:
             tree = merged(tree, nested(path, value))
-    if problems:
-        raise ProfileError(problems)
-    return tree
+    return tree, problems
 
 
 def parse_set(text: str) -> tuple[Path, object]:

@@ -91,12 +91,7 @@ class Profile:
         """The profile that `text` describes. `label` is what messages call it (default: the name and .toml)."""
         label = label if label is not None else printable(name) + reading.SUFFIX
         document = reading.parse(text, label)
-        problems: list[str] = []
-        try:
-            over = parse_sets(sets)
-        except ProfileError as error:
-            problems += error.problems
-            over = {}
+        over, problems = parse_sets(sets)
         on, wrong_variants = variants_of(document.pop("on", {}), f"{label}: ")
         problems += wrong_variants
         if over.pop("on", None) is not None:

@@ -78,10 +78,11 @@ def _hint(path: Path) -> str:
         return f"the folder {printable(str(path.parent))} does not exist"
     except (OSError, ValueError):
         near = []
-    if meant := closest(path.name, near):
-        return f"did you mean {printable(str(path.parent / meant))}?"
-    if meant := closest(path.name, ship) or closest(path.stem, (Path(each).stem for each in ship)):
-        return f"did you mean the shipped profile {meant.removesuffix(SUFFIX)}{SUFFIX}?"
+    stem = path.name.removesuffix(SUFFIX)
+    if meant := closest(stem, (each.removesuffix(SUFFIX) for each in near)):
+        return f"did you mean {printable(str(path.parent / (meant + SUFFIX)))}?"
+    if meant := closest(stem, (each.removesuffix(SUFFIX) for each in ship)):
+        return f"did you mean the shipped profile {meant}{SUFFIX}?"
     return f"profiles that ship with the program: {listed(ship, 'and')}"
 
 

@@ -33,7 +33,7 @@ def variants_of(on: object, label: str) -> tuple[dict[str, Tree], list[str]]:
     problems = []
     for device, tree in on.items():
         if device not in DEVICES:
-            meant = closest(device, DEVICES)
+            meant = closest(device, DEVICES, cutoff=0.7)
             hint = f"did you mean on.{meant}?" if meant else "there are on.cpu and on.cuda"
             problems.append(f"{label}on.{printable(device)} is not a device; {hint}")
         elif not isinstance(tree, Mapping):

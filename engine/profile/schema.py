@@ -59,7 +59,7 @@ class Section(BaseModel):
 class EnvSection(Section):
     """What is played, and by how many."""
 
-    name: str = option(..., help="environment to train on; `perx-tui envs` lists them", example="breakout")
+    name: str = option(..., help="environment to train on", example="breakout")
     agents: int = option(
         512, low=1, high=1_048_576, unit="agents", help="agents that play at once: the rows of a batch"
     )

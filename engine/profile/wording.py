@@ -42,9 +42,11 @@ def _plain(value: int) -> str:
     return str(value) if value.bit_length() <= 64 else "an integer of more than 64 bits"
 
 
-def listed(words: Iterable[str], last: str = "or") -> str:
-    """`a, b or c`."""
+def listed(words: Iterable[str], last: str = "or", most: int = 12) -> str:
+    """`a, b or c`; of more than `most` words the first ones and how many more there are."""
     all_words = list(words)
+    if len(all_words) > most:
+        all_words[most - 1 :] = [f"{len(all_words) - most + 1} more"]
     return f"{', '.join(all_words[:-1])} {last} {all_words[-1]}" if len(all_words) > 1 else "".join(all_words)
 
 
