@@ -12,6 +12,7 @@ c_envs = Extension(
         "c_envs/breakout.h",
         "c_envs/cells.h",
         "c_envs/env.h",
+        "c_envs/maze.h",
         "c_envs/pool.h",
         "c_envs/random.h",
         "c_envs/settings.h",
@@ -23,4 +24,22 @@ c_envs = Extension(
     py_limited_api=True,
 )
 
-setup(ext_modules=[c_envs], options={"bdist_wheel": {"py_limited_api": "cp311"}})
+kernels = Extension(
+    "engine._kernels",
+    sources=["engine/kernels/module.c", "engine/kernels/kernels.c"],
+    depends=["engine/kernels/kernels.h"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],
+    extra_compile_args=[
+        "-std=gnu11",
+        "-O3",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wextra",
+    ],
+    extra_link_args=["-lm"],
+    py_limited_api=True,
+)
+
+setup(ext_modules=[c_envs, kernels], options={"bdist_wheel": {"py_limited_api": "cp311"}})

@@ -12,10 +12,6 @@
 static void ENV_ADAPT(build)(void *config, const double *settings, uint64_t seed) {
     ENV_OWN(build)((ENV_CONFIG *)config, settings, seed);
 }
-static void ENV_ADAPT(spec)(const void *config, EnvSpec *spec) { ENV_OWN(spec)((const ENV_CONFIG *)config, spec); }
-static void ENV_ADAPT(bounds)(const void *config, float *low, float *high) {
-    ENV_OWN(bounds)((const ENV_CONFIG *)config, low, high);
-}
 static void ENV_ADAPT(reset)(const void *config, void *state, uint64_t seed) {
     ENV_OWN(reset)((const ENV_CONFIG *)config, (ENV_STATE *)state, seed);
 }
@@ -35,12 +31,10 @@ static void ENV_ADAPT(caption)(const void *config, const void *state, char *text
 static void ENV_ADAPT(observe_range)(const EnvRange *range, int64_t first, int64_t last) {
     const ENV_CONFIG *config = (const ENV_CONFIG *)range->config;
     const ENV_STATE *states = (const ENV_STATE *)range->states;
-    EnvSpec spec;
-    ENV_OWN(spec)(config, &spec);
-    const int64_t row_floats = spec.observation_size;
+    const int64_t row_floats = range->spec->observation_size;
     float *slot = range->buffers->observations + range->slot * range->rows * row_floats;
     for (int64_t i = first; i < last; i++) {
-        ENV_OWN(observe)(config, &states[i], slot + i * spec.agents * row_floats);
+        ENV_OWN(observe)(config, &states[i], slot + i * range->spec->agents * row_floats);
     }
 }
 
@@ -49,7 +43,7 @@ static void ENV_ADAPT(step_range)(const EnvRange *range, int64_t first, int64_t 
     ENV_STATE *states = (ENV_STATE *)range->states;
     EnvSpec spec;
     ENV_OWN(spec)(config, &spec);
-    const int64_t agents = spec.agents;
+    const int64_t agents = range->spec->agents;
     const int64_t row_floats = spec.observation_size;
     const int64_t slot = range->slot * range->rows;
     const EnvAction *actions = range->buffers->actions + slot;
@@ -90,8 +84,8 @@ static const EnvEntry ENV_OWN(entry) = {
     .check = ENV_OWN(check),
     .config_bytes = ENV_OWN(config_bytes),
     .build = ENV_ADAPT(build),
-    .spec = ENV_ADAPT(spec),
-    .bounds = ENV_ADAPT(bounds),
+    .spec = ENV_OWN(spec),
+    .bounds = ENV_OWN(bounds),
     .reset = ENV_ADAPT(reset),
     .valid = ENV_ADAPT(valid),
     .observe_range = ENV_ADAPT(observe_range),

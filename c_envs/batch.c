@@ -81,7 +81,7 @@ Batch *batch_create(const EnvEntry *entry, const double *settings, int64_t envir
     batch->config = env_make_config(entry, settings, seed, &batch->config_bytes);
     if (batch->settings && batch->config) {
         memcpy(batch->settings, settings, settings_bytes);
-        entry->spec(batch->config, &batch->spec);
+        entry->spec(settings, &batch->spec);
         batch->rows = environments * batch->spec.agents;
         batch->states = aligned_zeros((size_t)environments * (size_t)batch->spec.state_bytes);
         batch->sums = calloc((size_t)environments, sizeof(EnvSums));
@@ -123,7 +123,7 @@ static void play_range(void *context, int64_t first, int64_t last) {
 
 static void play(Batch *batch, void (*play)(const EnvRange *, int64_t, int64_t), int64_t slot, int64_t first,
                  int64_t count) {
-    Job job = {{batch->config, batch->states, batch->sums, &batch->buffers, batch->rows, slot}, play};
+    Job job = {{batch->config, batch->states, batch->sums, &batch->buffers, &batch->spec, batch->rows, slot}, play};
     pool_run(batch->pool, play_range, &job, first, count);
 }
 

@@ -447,17 +447,17 @@ static inline void breakout_build(BreakoutConfig *config, const double *settings
     config->unused = 0;
 }
 
-static inline void breakout_spec(const BreakoutConfig *config, EnvSpec *spec) {
+static inline void breakout_spec(const double *settings, EnvSpec *spec) {
+    spec->continuous = settings[1] != 0.0;
     spec->observation_size = BREAKOUT_OBSERVATION;
-    spec->actions = config->continuous ? 1 : BREAKOUT_ACTIONS;
-    spec->continuous = config->continuous;
+    spec->actions = spec->continuous ? 1 : BREAKOUT_ACTIONS;
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(BreakoutState);
     spec->render_scales = 2;
 }
 
-static inline void breakout_bounds(const BreakoutConfig *config, float *low, float *high) {
-    (void)config;
+static inline void breakout_bounds(const double *settings, float *low, float *high) {
+    (void)settings;
     for (int32_t i = 0; i < BREAKOUT_OBSERVATION; i++) {
         low[i] = i == 4 || i == 5 ? -1.0f : 0.0f;
         high[i] = 1.0f;

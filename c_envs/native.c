@@ -541,7 +541,7 @@ static PyObject *renderer_new(PyTypeObject *type, PyObject *args, PyObject *kwar
         self->config = env_make_config(entry, settings, seed, &bytes);
         Py_END_ALLOW_THREADS
         if (self->config) {
-            entry->spec(self->config, &self->spec);
+            entry->spec(settings, &self->spec);
         } else {
             Py_DECREF(self);
             self = NULL;
@@ -725,7 +725,6 @@ static PyObject *module_spec(PyObject *module, PyObject *args) {
     const char *name;
     PyObject *values, *result = NULL;
     EnvSpec spec;
-    size_t bytes;
     (void)module;
     if (!PyArg_ParseTuple(args, "sO!", &name, &PyTuple_Type, &values)) {
         return NULL;
@@ -735,16 +734,11 @@ static PyObject *module_spec(PyObject *module, PyObject *args) {
     if (!settings) {
         return NULL;
     }
-    void *config = env_make_config(entry, settings, 0, &bytes);
-    PyMem_Free(settings);
-    if (!config) {
-        return PyErr_NoMemory();
-    }
-    entry->spec(config, &spec);
+    entry->spec(settings, &spec);
     const size_t count = (size_t)spec.observation_size;
     float *bounds = PyMem_Malloc(2 * count * sizeof(float));
     if (bounds) {
-        entry->bounds(config, bounds, bounds + count);
+        entry->bounds(settings, bounds, bounds + count);
         result = Py_BuildValue("(iy#y#iiiii)", (int)spec.observation_size, bounds, (Py_ssize_t)(count * sizeof(float)),
                                bounds + count, (Py_ssize_t)(count * sizeof(float)), (int)spec.actions,
                                (int)spec.continuous, (int)spec.agents, (int)spec.state_bytes, (int)spec.render_scales);
@@ -752,7 +746,7 @@ static PyObject *module_spec(PyObject *module, PyObject *args) {
     } else {
         PyErr_NoMemory();
     }
-    env_free_config(config);
+    PyMem_Free(settings);
     return result;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "breakout.h"
+#include "maze.h"
 
 #define ENV breakout
 #define ENV_CONFIG BreakoutConfig
@@ -12,7 +13,13 @@
 #define ENV_SUMMARY BREAKOUT_SUMMARY
 #include "adapter.h"
 
-const EnvEntry *const env_table[] = {&breakout_entry};
+#define ENV maze
+#define ENV_CONFIG MazeConfig
+#define ENV_STATE MazeState
+#define ENV_SUMMARY MAZE_SUMMARY
+#include "adapter.h"
+
+const EnvEntry *const env_table[] = {&breakout_entry, &maze_entry};
 const int env_table_count = (int)(sizeof(env_table) / sizeof(env_table[0]));
 
 const EnvEntry *env_find(const char *name) {

@@ -31,6 +31,7 @@ typedef struct EnvRange {
     void *states; /* all of the batch, one after the other */
     EnvSums *sums;
     const EnvBuffers *buffers;
+    const EnvSpec *spec;
     int64_t rows; /* N */
     int64_t slot;
 } EnvRange;
@@ -43,8 +44,8 @@ typedef struct EnvEntry {
     int (*check)(const double *settings, char *text, size_t size);
     size_t (*config_bytes)(const double *settings);
     void (*build)(void *config, const double *settings, uint64_t seed);
-    void (*spec)(const void *config, EnvSpec *spec);
-    void (*bounds)(const void *config, float *low, float *high);
+    void (*spec)(const double *settings, EnvSpec *spec);
+    void (*bounds)(const double *settings, float *low, float *high);
     void (*reset)(const void *config, void *state, uint64_t seed);
     int (*valid)(const void *config, const void *state);
     void (*observe_range)(const EnvRange *range, int64_t first, int64_t last); /* into observations[slot] */
