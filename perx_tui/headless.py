@@ -74,7 +74,7 @@ def _choose_view(as_json: bool) -> View:
 
 
 class JsonLines:
-    """Prints each iteration of this session exactly once. When the reader goes away, the run stops with a checkpoint."""
+    """Prints each iteration of this session once. When the reader goes away, the run stops with a checkpoint."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
