@@ -91,6 +91,13 @@ static const BufferRule buffer_rules[BUFFERS] = {
     {"final_observations", "f", sizeof(float), 1},
 };
 
+/* Environments first .. stop-1. */
+typedef struct {
+    Py_ssize_t first, stop;
+} Range;
+
+enum { MOST_RANGES = 256 };
+
 typedef struct {
     PyObject_HEAD
     Batch *batch;              /* NULL once closed */
@@ -98,10 +105,14 @@ typedef struct {
     int bound;
     pid_t owner;               /* process that started the threads */
     atomic_int busy;           /* a call is under way; other threads are turned away */
+    Range ranges[MOST_RANGES]; /* environments that steps under way own; touched with the interpreter's lock held */
+    int range_count;
+    int pooled;                /* threads of the batch's own play the ranges */
 } BatchObject;
 
-/* Takes the batch for this call; 0 and an exception when it is closed, forked away or in another thread's hands. */
-static int batch_enter(BatchObject *self) {
+/* Takes the batch for this call, beside steps under way in other threads; 0 and an exception when it is closed, forked
+ * away or in another thread's hands. */
+static int batch_enter_beside(BatchObject *self) {
     int idle = 0;
     if (!atomic_compare_exchange_strong(&self->busy, &idle, 1)) {
         PyErr_SetString(PyExc_RuntimeError, "another thread is using this batch; one call at a time");
@@ -119,6 +130,35 @@ static int batch_enter(BatchObject *self) {
 }
 
 static void batch_leave(BatchObject *self) { atomic_store(&self->busy, 0); }
+
+/* Takes the batch for this call alone; 0 and an exception when that cannot be. */
+static int batch_enter(BatchObject *self) {
+    if (self->range_count) {
+        PyErr_SetString(PyExc_RuntimeError, "another thread is stepping this batch; only steps run side by side");
+        return 0;
+    }
+    return batch_enter_beside(self);
+}
+
+/* Whether no step under way owns an environment of first .. stop-1; an exception otherwise. */
+static int batch_free_range(const BatchObject *self, Py_ssize_t first, Py_ssize_t stop) {
+    for (int index = 0; index < self->range_count; index++) {
+        if (first < self->ranges[index].stop && self->ranges[index].first < stop) {
+            PyErr_SetString(PyExc_RuntimeError, "another thread is stepping these environments of the batch");
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void batch_unshare(BatchObject *self, Py_ssize_t first, Py_ssize_t stop) {
+    for (int index = 0; index < self->range_count; index++) {
+        if (self->ranges[index].first == first && self->ranges[index].stop == stop) {
+            self->ranges[index] = self->ranges[--self->range_count];
+            return;
+        }
+    }
+}
 
 static void release_views(BatchObject *self) {
     if (self->bound) {
@@ -169,6 +209,7 @@ static PyObject *batch_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_BEGIN_ALLOW_THREADS
         self->batch = batch_create(entry, settings, environments, slots, seed, (int)threads);
         Py_END_ALLOW_THREADS
+        self->pooled = threads > 1;
         if (!self->batch) {
             Py_DECREF(self);
             self = NULL;
@@ -324,13 +365,19 @@ static PyObject *batch_bind(PyObject *object, PyObject *args, PyObject *kwargs) 
 }
 
 /* Takes the batch for a call that reads or writes the buffers. */
+static int batch_is_bound(const BatchObject *self) {
+    if (!self->bound) {
+        PyErr_SetString(PyExc_RuntimeError, "the batch has no buffers yet; call bind first");
+    }
+    return self->bound;
+}
+
 static int batch_enter_bound(BatchObject *self) {
     if (!batch_enter(self)) {
         return 0;
     }
-    if (!self->bound) {
+    if (!batch_is_bound(self)) {
         batch_leave(self);
-        PyErr_SetString(PyExc_RuntimeError, "the batch has no buffers yet; call bind first");
         return 0;
     }
     return 1;
@@ -353,20 +400,32 @@ static PyObject *batch_reset_method(PyObject *object, PyObject *unused) {
 static PyObject *batch_step_method(PyObject *object, PyObject *args) {
     BatchObject *self = (BatchObject *)object;
     Py_ssize_t slot, first, count;
-    if (!PyArg_ParseTuple(args, "nnn", &slot, &first, &count) || !batch_enter_bound(self)) {
+    /* The pool serves one call at a time; without one, callers may bring threads of their own. */
+    if (!PyArg_ParseTuple(args, "nnn", &slot, &first, &count) ||
+        !(self->pooled ? batch_enter(self) : batch_enter_beside(self))) {
         return NULL;
     }
     const Py_ssize_t environments = (Py_ssize_t)self->batch->environments;
-    const int good = in_range("t", slot, 0, (Py_ssize_t)self->batch->slots - 1) &&
+    const int good = batch_is_bound(self) && in_range("t", slot, 0, (Py_ssize_t)self->batch->slots - 1) &&
                      in_range("first", first, 0, environments - 1) &&
                      (count < 0 || in_range("count", count, 0, environments - first));
-    if (good) {
-        Py_BEGIN_ALLOW_THREADS
-        batch_step(self->batch, slot, first, count < 0 ? environments - first : count);
-        Py_END_ALLOW_THREADS
+    const Py_ssize_t stop = count < 0 ? environments : first + count;
+    if (!good || !batch_free_range(self, first, stop)) {
+        batch_leave(self);
+        return NULL;
     }
+    if (self->range_count == MOST_RANGES) {
+        batch_leave(self);
+        PyErr_Format(PyExc_RuntimeError, "more than %d threads are stepping this batch", MOST_RANGES);
+        return NULL;
+    }
+    self->ranges[self->range_count++] = (Range){first, stop};
     batch_leave(self);
-    return good ? Py_NewRef(Py_None) : NULL;
+    Py_BEGIN_ALLOW_THREADS
+    batch_step(self->batch, slot, first, stop - first);
+    Py_END_ALLOW_THREADS
+    batch_unshare(self, first, stop);
+    Py_RETURN_NONE;
 }
 
 static PyObject *batch_observe_method(PyObject *object, PyObject *args) {
@@ -400,10 +459,10 @@ static PyObject *batch_state_method(PyObject *object, PyObject *args) {
     BatchObject *self = (BatchObject *)object;
     PyObject *bytes = NULL;
     Py_ssize_t i;
-    if (!PyArg_ParseTuple(args, "n", &i) || !batch_enter(self)) {
+    if (!PyArg_ParseTuple(args, "n", &i) || !batch_enter_beside(self)) {
         return NULL;
     }
-    if (in_range("environment", i, 0, (Py_ssize_t)self->batch->environments - 1)) {
+    if (in_range("environment", i, 0, (Py_ssize_t)self->batch->environments - 1) && batch_free_range(self, i, i + 1)) {
         bytes = PyBytes_FromStringAndSize(batch_state(self->batch, i), self->batch->spec.state_bytes);
     }
     batch_leave(self);
@@ -472,7 +531,7 @@ static PyObject *batch_close_method(PyObject *object, PyObject *unused) {
     BatchObject *self = (BatchObject *)object;
     int idle = 0;
     (void)unused;
-    if (!atomic_compare_exchange_strong(&self->busy, &idle, 1)) {
+    if (self->range_count || !atomic_compare_exchange_strong(&self->busy, &idle, 1)) {
         PyErr_SetString(PyExc_RuntimeError, "another thread is using this batch; it cannot be closed now");
         return NULL;
     }

@@ -1,5 +1,6 @@
 /* Each thread owns an equal share of the items, so that an environment stays in one core's cache from step to step, and takes
- * it in pieces; who is done early takes pieces of the others' shares, so that a core busy elsewhere does not hold all back.
+ * it in pieces; who is done early takes pieces of the others' shares. The caller waits for pieces, not for threads: a thread
+ * that wakes up too late finds nothing left to do and delays nobody, so a busy core costs no more than its share of work.
  */
 #include "pool.h"
 
@@ -20,9 +21,10 @@
 #define relax() ((void)0)
 #endif
 
+/* What is left of a share: the round in the upper half, the next piece in the lower. A claim on it can only succeed while
+ * that piece is undone, hence while its round lasts and the job's description stands. */
 typedef struct Share {
-    _Alignas(CACHE_LINE) atomic_llong next; /* first item that nobody has taken */
-    int64_t last;
+    _Alignas(CACHE_LINE) atomic_ullong next;
 } Share;
 
 typedef struct Worker {
@@ -36,37 +38,56 @@ struct Pool {
     Worker *workers; /* threads - 1 of them */
     int threads;
     int started; /* workers whose thread runs */
-    PoolTask task;
+    PoolTask task; /* the job: what to do */
     void *context;
-    int64_t piece;
+    int64_t first;
+    int64_t count;
     _Alignas(CACHE_LINE) atomic_uint round; /* counts the jobs; a new number is the call to work */
     atomic_int stopping;
-    _Alignas(CACHE_LINE) atomic_int busy; /* workers not yet done with this round */
+    _Alignas(CACHE_LINE) atomic_int undone; /* pieces of this round */
     pthread_mutex_t mutex;
     pthread_cond_t called; /* round or stopping changed */
-    pthread_cond_t done;   /* busy became 0 */
+    pthread_cond_t done;   /* undone became 0 */
 };
 
-/* Plays what is left of all shares, its own first. */
-static void work(Pool *pool, int index) {
+/* The next piece of a share in this round, or -1. */
+static int claim(Share *share, unsigned round) {
+    unsigned long long next = atomic_load_explicit(&share->next, memory_order_acquire);
+    while (next >> 32 == round && (next & 0xFFFFFFFFu) < PIECES_A_SHARE) {
+        if (atomic_compare_exchange_weak_explicit(&share->next, &next, next + 1, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            return (int)(next & 0xFFFFFFFFu);
+        }
+    }
+    return -1;
+}
+
+/* Does what is left of all shares, its own first. */
+static void work(Pool *pool, int index, unsigned round) {
     for (int k = 0; k < pool->threads; k++) {
-        Share *share = &pool->shares[(index + k) % pool->threads];
-        for (;;) {
-            int64_t first = atomic_fetch_add_explicit(&share->next, pool->piece, memory_order_relaxed);
-            if (first >= share->last) {
-                break;
+        const int owner = (index + k) % pool->threads;
+        for (int piece; (piece = claim(&pool->shares[owner], round)) >= 0; ) {
+            const int64_t pieces = (int64_t)pool->threads * PIECES_A_SHARE;
+            const int64_t at = (int64_t)owner * PIECES_A_SHARE + piece;
+            const int64_t first = pool->count * at / pieces, last = pool->count * (at + 1) / pieces;
+            if (first < last) {
+                pool->task(pool->context, pool->first + first, pool->first + last);
             }
-            int64_t last = first + pool->piece < share->last ? first + pool->piece : share->last;
-            pool->task(pool->context, first, last);
+            if (atomic_fetch_sub_explicit(&pool->undone, 1, memory_order_acq_rel) == 1 && index != 0) {
+                pthread_mutex_lock(&pool->mutex);
+                pthread_cond_signal(&pool->done);
+                pthread_mutex_unlock(&pool->mutex);
+            }
         }
     }
 }
 
-/* Waits for a round other than `seen`: a short spin, then sleep. 0 when the pool ends. */
-static int await_call(Pool *pool, unsigned seen) {
+/* Waits for a round other than `seen`, with a short spin, then asleep, and returns it. */
+static unsigned await_call(Pool *pool, unsigned seen) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&pool->round, memory_order_acquire) != seen) {
-            return !atomic_load_explicit(&pool->stopping, memory_order_acquire);
+        const unsigned round = atomic_load_explicit(&pool->round, memory_order_acquire);
+        if (round != seen) {
+            return round;
         }
         relax();
     }
@@ -75,22 +96,20 @@ static int await_call(Pool *pool, unsigned seen) {
         pthread_cond_wait(&pool->called, &pool->mutex);
     }
     pthread_mutex_unlock(&pool->mutex);
-    return !atomic_load_explicit(&pool->stopping, memory_order_acquire);
+    return atomic_load_explicit(&pool->round, memory_order_acquire);
 }
 
 static void *worker_main(void *argument) {
     Worker *worker = argument;
     Pool *pool = worker->pool;
-    for (unsigned seen = 0; await_call(pool, seen); ) {
-        seen += 1;
-        work(pool, worker->index);
-        if (atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_acq_rel) == 1) {
-            pthread_mutex_lock(&pool->mutex);
-            pthread_cond_signal(&pool->done);
-            pthread_mutex_unlock(&pool->mutex);
+    unsigned round = 0;
+    for (;;) {
+        round = await_call(pool, round);
+        if (atomic_load_explicit(&pool->stopping, memory_order_acquire)) {
+            return NULL;
         }
+        work(pool, worker->index, round);
     }
-    return NULL;
 }
 
 static void call_workers(Pool *pool) {
@@ -129,7 +148,7 @@ Pool *pool_create(int threads) {
     pool->workers = calloc((size_t)threads, sizeof(Worker));
     atomic_init(&pool->round, 0);
     atomic_init(&pool->stopping, 0);
-    atomic_init(&pool->busy, 0);
+    atomic_init(&pool->undone, 0);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->called, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -138,6 +157,9 @@ Pool *pool_create(int threads) {
         pool_destroy(pool);
         return NULL;
     }
+    for (int i = 0; i < threads; i++) {
+        atomic_init(&pool->shares[i].next, 0);
+    }
     if (!start_workers(pool)) {
         pool_destroy(pool);
         return NULL;
@@ -145,31 +167,38 @@ Pool *pool_create(int threads) {
     return pool;
 }
 
+/* Waits until no piece is undone: a short spin, then asleep. */
+static void await_pieces(Pool *pool) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&pool->undone, memory_order_acquire) == 0) {
+            return;
+        }
+        relax();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    while (atomic_load_explicit(&pool->undone, memory_order_acquire) != 0) {
+        pthread_cond_wait(&pool->done, &pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void pool_run(Pool *pool, PoolTask task, void *context, int64_t first, int64_t count) {
     if (pool->threads == 1 || count <= 1) {
         task(context, first, first + count);
         return;
     }
+    const unsigned round = atomic_load_explicit(&pool->round, memory_order_relaxed) + 1u;
     pool->task = task;
     pool->context = context;
-    pool->piece = count / ((int64_t)pool->threads * PIECES_A_SHARE) + 1;
+    pool->first = first;
+    pool->count = count;
+    atomic_store_explicit(&pool->undone, pool->threads * PIECES_A_SHARE, memory_order_relaxed);
     for (int i = 0; i < pool->threads; i++) {
-        atomic_store_explicit(&pool->shares[i].next, first + count * i / pool->threads, memory_order_relaxed);
-        pool->shares[i].last = first + count * (i + 1) / pool->threads;
+        atomic_store_explicit(&pool->shares[i].next, (unsigned long long)round << 32, memory_order_release);
     }
-    atomic_store_explicit(&pool->busy, pool->threads - 1, memory_order_relaxed);
     call_workers(pool);
-    work(pool, 0);
-    for (int i = 0; i < SPINS && atomic_load_explicit(&pool->busy, memory_order_acquire); i++) {
-        relax();
-    }
-    if (atomic_load_explicit(&pool->busy, memory_order_acquire)) {
-        pthread_mutex_lock(&pool->mutex);
-        while (atomic_load_explicit(&pool->busy, memory_order_acquire)) {
-            pthread_cond_wait(&pool->done, &pool->mutex);
-        }
-        pthread_mutex_unlock(&pool->mutex);
-    }
+    work(pool, 0, round);
+    await_pieces(pool);
 }
 
 void pool_abandon(Pool *pool) {
