@@ -140,15 +140,15 @@ void batch_observe(Batch *batch, int64_t slot) {
     play(batch, batch->entry->observe_range, slot, 0, batch->environments);
 }
 
-BatchStatistics batch_statistics(Batch *batch) {
+BatchStatistics batch_statistics(Batch *batch, int64_t first, int64_t count) {
     BatchStatistics all = {0, 0.0, 0.0, 0.0};
-    for (int64_t i = 0; i < batch->environments; i++) {
+    for (int64_t i = first; i < first + count; i++) {
         all.episodes += batch->sums[i].episodes;
         all.score += batch->sums[i].score;
         all.total_reward += batch->sums[i].total_reward;
         all.steps += batch->sums[i].steps;
     }
-    memset(batch->sums, 0, (size_t)batch->environments * sizeof(EnvSums));
+    memset(batch->sums + first, 0, (size_t)count * sizeof(EnvSums));
     return all;
 }
 

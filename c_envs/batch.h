@@ -45,8 +45,8 @@ void batch_step(Batch *batch, int64_t slot, int64_t first, int64_t count);
 /* Writes observations[slot] of all environments. */
 void batch_observe(Batch *batch, int64_t slot);
 
-/* The sums since the last call, which clears them. */
-BatchStatistics batch_statistics(Batch *batch);
+/* The sums of environments first .. first+count-1 since the last call for them, which clears them. */
+BatchStatistics batch_statistics(Batch *batch, int64_t first, int64_t count);
 
 /* Bytes of batch_save. */
 size_t batch_saved_bytes(const Batch *batch);

@@ -29,8 +29,9 @@ class Batch:
     """`environments` environments of one kind and the `slots` time slots of a rollout they play into.
 
     A row is one agent: N = environments * agents_per_environment of them, those of an environment side by side. The
-    same seed gives the same bytes for any number of `threads` (0: one for every core this process may use). A call
-    while another thread's call is under way raises RuntimeError, as does any use after a fork; use after `close` raises
+    same seed gives the same bytes for any number of `threads` (0: one for every core this process may use). With one
+    thread, callers may step ranges that do not overlap from threads of their own; any other call while another
+    thread's is under way raises RuntimeError, as does any use after a fork; use after `close` raises
     ValueError. An action outside its range counts as 0, a float outside [-1, 1] as the nearer end, nan as 0.
     """
 
@@ -87,19 +88,16 @@ class Batch:
         environment whose episode ended begins the next at once: observations[t+1] is then the new episode's first. When
         the end was a truncation, final_observations[row] is the old episode's last observation; else it is left alone.
         """
-        if count is None:
-            count = -1
-        elif count < 0:
-            raise ValueError(f"count is {count}; it must not be negative")
-        self._native.step(t, first, count)
+        self._native.step(t, first, _count(count))
 
     def observe(self, slot: int) -> None:
         """Write the current observations of all environments into observations[slot], 0 .. T."""
         self._native.observe(slot)
 
-    def statistics(self) -> Statistics:
-        """Sums over the episodes that ended since the last call, in the order of environments; cleared by it."""
-        return Statistics(*self._native.statistics())
+    def statistics(self, first: int = 0, count: int | None = None) -> Statistics:
+        """Sums over the episodes of environments first .. first+count-1 (None: all from first on) that ended since the
+        last call for them, in the order of environments; cleared by it."""
+        return Statistics(*self._native.statistics(first, _count(count)))
 
     def state(self, environment: int) -> bytes:
         """Everything about one environment, its generator included."""
@@ -141,3 +139,12 @@ def _seed(seed: int) -> int:
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed}; it must be from 0 to 2**64 - 1")
     return seed
+
+
+def _count(count: int | None) -> int:
+    """A range's length as the C side takes it: -1 for "all from first on"."""
+    if count is None:
+        return -1
+    if count < 0:
+        raise ValueError(f"count is {count}; it must not be negative")
+    return count

@@ -444,13 +444,19 @@ static PyObject *batch_observe_method(PyObject *object, PyObject *args) {
     return good ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *batch_statistics_method(PyObject *object, PyObject *unused) {
+static PyObject *batch_statistics_method(PyObject *object, PyObject *args) {
     BatchObject *self = (BatchObject *)object;
-    (void)unused;
-    if (!batch_enter(self)) {
+    Py_ssize_t first, count;
+    if (!PyArg_ParseTuple(args, "nn", &first, &count) || !batch_enter(self)) {
         return NULL;
     }
-    const BatchStatistics sums = batch_statistics(self->batch);
+    const Py_ssize_t environments = (Py_ssize_t)self->batch->environments;
+    if (!in_range("first", first, 0, environments - 1) ||
+        !(count < 0 || in_range("count", count, 0, environments - first))) {
+        batch_leave(self);
+        return NULL;
+    }
+    const BatchStatistics sums = batch_statistics(self->batch, first, count < 0 ? environments - first : count);
     batch_leave(self);
     return Py_BuildValue("(Lddd)", (long long)sums.episodes, sums.score, sums.total_reward, sums.steps);
 }
@@ -545,7 +551,7 @@ static PyMethodDef batch_methods[] = {
     {"reset", batch_reset_method, METH_NOARGS, NULL},
     {"step", batch_step_method, METH_VARARGS, NULL},
     {"observe", batch_observe_method, METH_VARARGS, NULL},
-    {"statistics", batch_statistics_method, METH_NOARGS, NULL},
+    {"statistics", batch_statistics_method, METH_VARARGS, NULL},
     {"state", batch_state_method, METH_VARARGS, NULL},
     {"set_state", batch_set_state_method, METH_VARARGS, NULL},
     {"save", batch_save_method, METH_NOARGS, NULL},

@@ -1,23 +1,56 @@
 """The training engine: PPO with prioritized replay of trajectory segments, usable from a script without a terminal.
 
-Importing this package does not import torch; the trainer's thread does.
+Importing this package does not import torch; the trainer's thread does, and `Player` when it is first asked for.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c_envs import ENVIRONMENTS, ROLES, EnvironmentInfo, Renderer
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
+from engine.profile import FieldInfo, Profile, shipped_profiles
+from engine.run_folder import RunFolder
+from engine.run_listing import RunInfo
+from engine.session import TrainingSession
 from engine.snapshot import Clip, Frame, LogLine, Memory, Phase, ReplayView, SegmentSummary, Snapshot
 
+if TYPE_CHECKING:
+    from engine.evaluation import EpisodeResult, Player
+
 __all__ = [
+    "ENVIRONMENTS",
+    "ROLES",
     "CheckpointError",
     "Clip",
     "DeviceError",
     "EngineError",
+    "EnvironmentInfo",
+    "EpisodeResult",
+    "FieldInfo",
     "Frame",
     "LogLine",
     "Memory",
     "Phase",
+    "Player",
+    "Profile",
     "ProfileError",
+    "Renderer",
     "ReplayView",
     "RunError",
+    "RunFolder",
+    "RunInfo",
     "SegmentSummary",
     "Snapshot",
+    "TrainingSession",
+    "shipped_profiles",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Names whose module imports torch are imported when they are first used."""
+    if name in ("EpisodeResult", "Player"):
+        from engine import evaluation
+
+        return getattr(evaluation, name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -161,6 +161,14 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot read {PROFILE} of the run {self.name!r}: {reason(error)}") from error
 
+    def replace_profile(self, toml: str) -> None:
+        """Save another resolved profile: a live edit, or what a resumed run was started with. RunError on failure."""
+        self._require_lock()
+        try:
+            replace_file(self._disk, self.path / PROFILE, toml.encode("utf-8"))
+        except OSError as error:
+            raise RunError(f"cannot write {PROFILE} in {str(self.path)!r}: {reason(error)}") from error
+
     def set_state(self, state: str, **fields: object) -> None:
         """Rewrite run.json in one step with `state`, the time and `fields`. RunError when the disk refuses."""
         self._require_lock()

@@ -71,8 +71,26 @@ def test_continuous_actions_are_refused_for_the_policy_has_discrete_ones() -> No
     )
 
 
-def test_what_only_the_environment_can_judge_is_told_in_its_words() -> None:
+def test_what_only_the_environment_can_judge_is_told_in_its_words_with_the_key() -> None:
     """A maze has walls between cells: its size is odd."""
-    text = fault(lambda: Profile.from_toml('[env]\nname = "maze"\n[env.config]\nmap_size = 30', "p"))
-    assert text.startswith("p.toml: env.config")
+    maze = '[env]\nname = "maze"\n'
+    text = fault(lambda: Profile.from_toml(maze + "[env.config]\nmap_size = 30", "p"))
+    assert text.startswith("p.toml: env.config.map_size is 30; ")
     assert "odd" in text
+    text = fault(lambda: Profile.from_toml(maze, "p", ["env.config.map_size=30"]))
+    assert text.startswith("--set env.config.map_size is 30; ")
+    text = fault(lambda: Profile.from_toml(maze + "[on.cuda.env.config]\nmap_size = 30", "p"))
+    assert text.startswith("p.toml: on.cuda.env.config.map_size is 30; ")
+
+
+def test_a_refusal_that_names_no_setting_of_the_variant_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, config: dict[str, object]) -> dict[str, object]:
+        if config.get("frame_skip") == 2:
+            raise environments.ConfigError("breakout: max_steps is too short for this frame_skip")
+        return {"frame_skip": 4}
+
+    monkeypatch.setattr(environments, "resolved", refuse)
+    text = document("[on.cuda.env.config]", "frame_skip = 2")
+    assert fault(lambda: Profile.from_toml(text, "p")) == (
+        "p.toml: on.cuda.env.config.max_steps is too short for this frame_skip"
+    )

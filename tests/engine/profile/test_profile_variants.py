@@ -117,6 +117,8 @@ def test_bfloat16_is_for_gpus() -> None:
     )
     assert fault(lambda: Profile.from_toml(text, "p", ["train.device=cpu"])).endswith("does not reach the CPU")
     assert Profile.from_toml(text + "device = 'cuda'").for_device("cuda").train.precision == "bfloat16"
+    with_cpu_variant = Profile.from_toml(text + "device = 'cuda'\n[on.cpu.env]\nthreads = 1")
+    assert "needs a GPU" in fault(lambda: with_cpu_variant.for_device("cpu"))
     variant = Profile.from_toml(document("[on.cuda.train]", "precision = 'bfloat16'"))
     assert variant.for_device("cpu").train.precision == "float32"
     assert Profile.from_toml(variant.for_device("cuda").to_toml()).train.precision == "bfloat16"

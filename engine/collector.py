@@ -1,0 +1,296 @@
+"""Collects one horizon of experience from the environments with the present policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import c_envs
+from engine import _kernels
+from engine.parallel import Workers, split
+from engine.phases import PhaseTimer, Timer
+from engine.policy import Policy
+from engine.recurrent import LSTM
+from engine.rollout import RolloutBuffer
+
+Gate = Callable[[Timer], None]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Which environment a front end looks at, and the bytes of its state before each step of the horizon."""
+
+    environment: int | None = None
+    states: list[bytes] = field(default_factory=list)
+
+
+class Collector:
+    """Steps all environments T times, on any device, with plain torch operations.
+
+    The environments write into pinned host memory where the buffer is on a GPU, and into the buffer itself otherwise.
+    """
+
+    def __init__(self, batch: c_envs.Batch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator) -> None:
+        self.batch, self.policy, self.buffer, self.generator = batch, policy, buffer, generator
+        self.watch = Watch()
+        self.device = buffer.observations.device
+        self.on_host = self.device.type == "cpu"
+        self.host = {
+            name: tensor if self.on_host else torch.zeros(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            for name, tensor in (
+                ("observations", buffer.observations),
+                ("actions", buffer.actions),
+                ("rewards", buffer.rewards),
+                ("terminals", buffer.terminals),
+                ("truncations", buffer.truncations),
+                ("masks", buffer.live),
+            )
+        }
+        self.final_observations = torch.zeros(buffer.agents, policy.observation_size)
+        batch.bind(
+            **{name: tensor.numpy() for name, tensor in self.host.items()},
+            final_observations=self.final_observations.numpy(),
+        )
+        self._done = np.zeros(buffer.agents, dtype=np.uint8)
+
+    def reset(self) -> None:
+        """Starts every environment afresh, with empty recurrent states."""
+        self.batch.reset()
+        self.set_state(torch.zeros_like(self.buffer.state))
+
+    def state(self) -> Tensor:
+        """Recurrent state [layers, parts, N, hidden] that the next step starts from."""
+        return self._state
+
+    def set_state(self, state: Tensor) -> None:
+        """Continues from a recurrent state."""
+        self._state = state.to(self.device)
+
+    @torch.no_grad()
+    def collect(self, timer: PhaseTimer, gate: Gate, reward_clamp: float) -> None:
+        """Fills the buffer with the next T steps of every agent."""
+        self._begin()
+        self._collect(timer, gate)
+        if not self.on_host:
+            for name in ("rewards", "terminals", "truncations"):
+                getattr(self.buffer, name).copy_(self.host[name], non_blocking=True)
+            self.buffer.live.copy_(self.host["masks"], non_blocking=True)
+        self.buffer.finish(reward_clamp)
+        timer.lap("collect/store")
+
+    def _begin(self) -> None:
+        self.watch.states.clear()
+        self.host["observations"][0].copy_(self.host["observations"][self.buffer.horizon])
+        self.buffer.final_values.zero_()
+        self.buffer.state.copy_(self.state())
+
+    def resume_observations(self) -> None:
+        """Writes the observation that the next horizon starts with, after the environments were set."""
+        self.batch.observe(self.buffer.horizon)
+
+    def _collect(self, timer: PhaseTimer, gate: Gate) -> None:
+        buffer, host = self.buffer, self.host
+        state = self._state
+        uniform = torch.rand(buffer.horizon, buffer.agents, generator=self.generator, device=self.device)
+        timer.lap("collect/store")
+        for t in range(buffer.horizon):
+            gate(timer)
+            if not self.on_host:
+                buffer.observations[t].copy_(host["observations"][t], non_blocking=True)
+            logits, value, state = self.policy.step(buffer.observations[t], state)
+            logs = torch.log_softmax(logits, dim=-1)
+            cumulative = logs.exp().cumsum(-1)
+            action = (cumulative[:, :-1] <= uniform[t].unsqueeze(-1) * cumulative[:, -1:]).sum(-1)
+            buffer.values[t] = value
+            buffer.logprobs[t] = logs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+            buffer.actions[t] = action
+            if not self.on_host:
+                host["actions"][t].copy_(buffer.actions[t])
+            timer.lap("collect/policy")
+            self._remember(0, buffer.agents)
+            self.batch.step(t)
+            timer.lap("collect/env")
+            self._value_of_last_observations(t, slice(0, buffer.agents), state)
+            ended = torch.maximum(host["terminals"][t], host["truncations"][t])
+            if bool(ended.any()):
+                keep = (1 - ended).to(self.device, torch.float32)
+                state = state * keep[None, None, :, None]
+        if not self.on_host:
+            buffer.observations[buffer.horizon].copy_(host["observations"][buffer.horizon], non_blocking=True)
+        buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
+        self._state = state
+        timer.lap("collect/policy")
+
+    def _remember(self, first: int, stop: int) -> None:
+        watched = self.watch.environment
+        if watched is not None:
+            agents = self.buffer.agents // self.batch.environments
+            if first <= watched * agents < stop:
+                self.watch.states.append(self.batch.state(watched))
+
+    def _value_of_last_observations(self, t: int, rows: slice, state: Tensor) -> None:
+        """Where a time limit cut an episode: the value of the observation it was cut at. `state` [.., rows, hidden] is
+        the recurrent state after step t."""
+        cut = self.host["truncations"][t, rows].numpy().nonzero()[0]
+        if len(cut):
+            index = torch.from_numpy(cut)
+            observations = self.final_observations[rows][index].to(self.device)
+            value = self.policy.step(observations, state[:, :, index.to(self.device)])[1]
+            self.buffer.final_values[t, rows][index.to(self.device)] = value
+
+
+class FusedCollector(Collector):
+    """The same on the CPU, fast: every worker takes its own agents through the whole horizon, in place.
+
+    A step is one product for the encoder, one for each LSTM layer over [input | h], one for both heads, and the C kernels
+    between them; all buffers are made once. It computes what `Collector` does (tests/engine/test_collector.py).
+    """
+
+    def __init__(
+        self, batch: c_envs.Batch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator, workers: Workers
+    ) -> None:
+        self.workers = workers
+        self.parts = [_Part(policy, rows) for rows in split(buffer.agents, workers.count)]
+        self.timers = [PhaseTimer() for _ in self.parts]
+        super().__init__(batch, policy, buffer, generator)
+        environments = split(batch.environments, workers.count)
+        agents = buffer.agents // batch.environments
+        for part, owned in zip(self.parts, environments, strict=True):
+            part.environments = owned
+            part.rows = slice(owned.start * agents, owned.stop * agents)
+
+    def state(self) -> Tensor:
+        """Recurrent state [layers, parts, N, hidden] that the next step starts from."""
+        return torch.cat([part.state() for part in self.parts], dim=2)
+
+    def set_state(self, state: Tensor) -> None:
+        """Continues from a recurrent state."""
+        for part in self.parts:
+            part.set_state(state[:, :, part.rows])
+
+    def _collect(self, timer: PhaseTimer, gate: Gate) -> None:
+        uniform = torch.rand(self.buffer.horizon, self.buffer.agents, generator=self.generator)
+        weights = _Weights(self.policy)
+        timer.lap("collect/store")
+        self.workers.run(lambda index: self._run(index, weights, uniform, gate))
+        timer.absorb(self.timers)
+
+    @torch.no_grad()
+    def _run(self, index: int, weights: _Weights, uniforms: Tensor, gate: Gate) -> None:
+        part, timer, buffer = self.parts[index], self.timers[index], self.buffer
+        timer.start()
+        rows, environments = part.rows, part.environments
+        count = environments.stop - environments.start
+        observations = buffer.observations[:, rows]
+        actions, logprobs, values = (t.numpy()[:, rows] for t in (buffer.actions, buffer.logprobs, buffer.values))
+        terminals, truncations = buffer.terminals.numpy()[:, rows], buffer.truncations.numpy()[:, rows]
+        uniform, done = uniforms.numpy()[:, rows], part.done
+        for t in range(buffer.horizon):
+            gate(timer)
+            part.step(observations[t], weights)
+            _kernels.sample_actions(part.heads_view, uniform[t], actions[t], logprobs[t], values[t])
+            timer.lap("collect/policy")
+            self._remember(rows.start, rows.stop)
+            self.batch.step(t, environments.start, count)
+            timer.lap("collect/env")
+            if truncations[t].any():
+                self._value_of_last_observations(t, rows, part.state())
+            np.bitwise_or(terminals[t], truncations[t], out=done)
+            part.forget(done)
+            timer.lap("collect/store")
+        buffer.bootstrap[rows] = part.peek(observations[buffer.horizon], weights)
+        timer.lap("collect/policy")
+
+
+class _Weights:
+    """The policy's weights as the fused step multiplies with them, made once a horizon."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.encoder, self.encoder_bias = policy.encoder.weight.t(), policy.encoder.bias
+        self.heads, self.heads_bias = policy.heads.weight.t(), policy.heads.bias
+        core = policy.core
+        self.layers: list[tuple[Tensor, Tensor]] = []
+        self.core = core
+        if isinstance(core, LSTM):
+            for layer in range(core.layers):
+                w_ih, w_hh, b_ih, b_hh = core.weights(layer)
+                self.layers.append((torch.cat((w_ih, w_hh), dim=1).t(), b_ih + b_hh))
+
+
+class _Part:
+    """One worker's agents: their recurrent state and the buffers of a step."""
+
+    def __init__(self, policy: Policy, rows: slice) -> None:
+        self.rows = self.environments = rows
+        count, hidden = rows.stop - rows.start, policy.hidden
+        self.hidden = hidden
+        layers = policy.core.layers
+        self.encoded = torch.zeros(count, hidden)
+        self.joined = [torch.zeros(count, 2 * hidden) for _ in range(layers)]
+        self.cells = [torch.zeros(count, hidden) for _ in range(layers)]
+        self.gates = torch.zeros(count, 4 * hidden)
+        self.output = torch.zeros(count, hidden)
+        self.spare_carry, self.spare_cell = torch.zeros(count, hidden), torch.zeros(count, hidden)
+        self.heads = torch.zeros(count, policy.actions + 1)
+        self.done = np.zeros(count, dtype=np.uint8)
+        self.heads_view, self.gates_view = self.heads.numpy(), self.gates.numpy()
+
+    def state(self) -> Tensor:
+        if not self.joined:
+            return torch.zeros(0, 2, len(self.done), self.hidden)
+        return torch.stack(
+            [torch.stack((joined[:, self.hidden :], cell)) for joined, cell in zip(self.joined, self.cells, strict=True)]
+        )
+
+    def set_state(self, state: Tensor) -> None:
+        for layer, (joined, cell) in enumerate(zip(self.joined, self.cells, strict=True)):
+            joined[:, self.hidden :] = state[layer, 0]
+            cell.copy_(state[layer, 1])
+
+    def forget(self, done: np.ndarray) -> None:
+        """Empties the state of the agents whose episode has ended."""
+        ended = done.nonzero()[0]
+        if len(ended):
+            index = torch.from_numpy(ended)
+            for joined, cell in zip(self.joined, self.cells, strict=True):
+                joined[:, self.hidden :].index_fill_(0, index, 0.0)
+                cell.index_fill_(0, index, 0.0)
+
+    def step(self, observations: Tensor, weights: _Weights) -> None:
+        """Moves the state on by one step and leaves logits and value in `heads`."""
+        self._forward(observations, weights, keep=True)
+
+    def peek(self, observations: Tensor, weights: _Weights) -> Tensor:
+        """The value of the observations, the state left as it is."""
+        self._forward(observations, weights, keep=False)
+        return self.heads[:, -1].clone()
+
+    def _forward(self, observations: Tensor, weights: _Weights, keep: bool) -> None:
+        torch.addmm(weights.encoder_bias, observations, weights.encoder, out=self.encoded)
+        if not self.joined:
+            output = functional.relu_(self.encoded)
+            if not isinstance(weights.core, LSTM):
+                output = weights.core.step(output, output)[0]
+            torch.addmm(weights.heads_bias, output, weights.heads, out=self.heads)
+            return
+        inputs, squash = self.encoded, True
+        for joined, cell, (weight, bias) in zip(self.joined, self.cells, weights.layers, strict=True):
+            target = joined[:, : self.hidden]
+            if squash:
+                torch.clamp_min(inputs, 0.0, out=target)
+                squash = False
+            else:
+                target.copy_(inputs)
+            torch.addmm(bias, joined, weight, out=self.gates)
+            cell_view, carry_view = cell.numpy(), joined[:, self.hidden :].numpy()
+            if not keep:
+                carry_view = self.spare_carry.numpy()
+            after = cell_view if keep else self.spare_cell.numpy()
+            _kernels.lstm_forward(self.gates_view, cell_view, None, after, self.output.numpy(), carry_view, None)
+            inputs = self.output
+        torch.addmm(weights.heads_bias, self.output, weights.heads, out=self.heads)

@@ -1,0 +1,102 @@
+"""Trains the policy on one minibatch of segments: gather, forward, loss, backward, clip, optimizer step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
+from engine.optimizer import Optimizer, clip_by_global_norm
+from engine.parallel import Workers, split
+from engine.phases import PhaseTimer
+from engine.policy import Policy
+from engine.replay import Draw
+from engine.rollout import RolloutBuffer
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSettings:
+    """Live settings of an update."""
+
+    loss: LossSettings
+    max_grad_norm: float
+
+
+class Learner:
+    """Owns the gradients. Each worker takes a share of the minibatch's segments through the network and back."""
+
+    def __init__(self, policy: Policy, optimizer: Optimizer, workers: Workers, autocast: bool = False) -> None:
+        self.policy, self.optimizer, self.workers, self.autocast = policy, optimizer, workers, autocast
+        self.parameters = list(policy.parameters())
+        self.timers = [PhaseTimer() for _ in range(workers.count)]
+        self.device = self.parameters[0].device
+        self.statistics = torch.zeros(len(STATISTICS), device=self.device)
+        self.grad_norm = torch.zeros((), device=self.device)
+        self.largest_ratio = torch.zeros((), device=self.device)
+        self.updates = 0
+
+    def start_iteration(self) -> None:
+        """Statistics count from zero again."""
+        self.statistics = torch.zeros_like(self.statistics)
+        self.grad_norm = torch.zeros_like(self.grad_norm)
+        self.largest_ratio = torch.zeros_like(self.largest_ratio)
+        self.updates = 0
+
+    def update(self, buffer: RolloutBuffer, draw: Draw, settings: LearnerSettings, timer: PhaseTimer) -> None:
+        """One optimizer step on the drawn segments, then writes their new values and ratios back to the buffer.
+
+        Advantages are normalized over the whole minibatch, then weighted by each segment's importance weight.
+        """
+        masks = None if buffer.masks is None else buffer.masks.index_select(1, draw.segments)
+        advantages = normalize(buffer.advantages.index_select(1, draw.segments), masks) * draw.weights
+        count = float(masks.sum()) if masks is not None else advantages.numel()
+        shares = split(len(draw.segments), self.workers.count)
+        timer.lap("train/gather")
+        single = self.workers.count == 1
+
+        def work(index: int) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+            clock = timer if single else self.timers[index]
+            if not single:
+                clock.start()
+            share = shares[index]
+            batch = buffer.gather(draw.segments[share])
+            clock.lap("train/gather")
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                logits, values = self.policy.unroll(batch.observations, batch.state, batch.resets, index)
+            targets = Targets(
+                actions=batch.actions,
+                logprobs=batch.logprobs,
+                advantages=advantages[:, share],
+                values=batch.values,
+                returns=batch.advantages + batch.values,
+                masks=batch.masks,
+            )
+            loss, ratios, statistics = ppo_loss(logits.float(), values.float(), targets, settings.loss, max(count, 1.0))
+            clock.lap("train/forward")
+            gradients = torch.autograd.grad(loss, self.parameters)
+            clock.lap("train/backward")
+            return values.detach().float(), ratios, statistics, gradients
+
+        results = self.workers.run(work)
+        if not single:
+            timer.absorb(self.timers)
+        for share, (values, ratios, statistics, _) in zip(shares, results, strict=True):
+            buffer.write_back(draw.segments[share], values, ratios)
+            self.statistics = self.statistics + statistics
+            self.largest_ratio = torch.maximum(self.largest_ratio, ratios.max())
+        timer.lap("train/gather")
+        gradients = [sum(parts[1:], start=parts[0]) for parts in zip(*(result[3] for result in results), strict=True)]
+        self.grad_norm = self.grad_norm + clip_by_global_norm(gradients, settings.max_grad_norm)
+        self.optimizer.step(gradients, None if single else self.workers.map)
+        self.updates += 1
+        timer.lap("train/optimizer")
+
+    def metrics(self) -> dict[str, float]:
+        """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
+        if not self.updates:
+            return {}
+        values = torch.cat((self.statistics, self.grad_norm.unsqueeze(0), self.largest_ratio.unsqueeze(0))).tolist()
+        means = dict(zip(STATISTICS, (value / self.updates for value in values), strict=False))
+        return means | {"loss/grad_norm": values[-2] / self.updates, "loss/ratio_max": values[-1]}

@@ -1,0 +1,142 @@
+"""Muon for the matrices inside the network, Adam for everything else.
+
+Biases and the heads go to Adam; encoder and core weights to Muon. With `optimizer = "adam"` Adam takes them all.
+Learning rates are 0-D tensors, so that a captured graph or a compiled step reads their present value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Quintic whose iteration drives singular values towards 1 fastest (Jordan et al. 2024, "Muon")."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """What stays fixed during a run; the rates and the weight decay are set before each step."""
+
+    muon: bool
+    muon_momentum: float
+    adam_beta1: float
+    adam_beta2: float
+    adam_eps: float
+
+
+def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrix, approximately: `rounds` Newton-Schulz iterations from the normalized matrix.
+
+    Singular values end between about 0.7 and 1.2. Works in the matrix's own precision: float32 on a CPU, where bfloat16
+    products are many times slower.
+    """
+    a, b, c = NS_COEFFICIENTS
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.t() if tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(rounds):
+        gram = x @ x.t()
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.t() if tall else x
+
+
+class Optimizer:
+    """Applies gradients to a policy's parameters in place."""
+
+    def __init__(self, policy: nn.Module, settings: OptimizerSettings) -> None:
+        self.settings = settings
+        named = dict(policy.named_parameters())
+        device = next(iter(named.values())).device
+        self.names = list(named)
+        self.parameters = list(named.values())
+        self.uses_muon = [
+            settings.muon and parameter.ndim == 2 and not name.startswith("heads") for name, parameter in named.items()
+        ]
+        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second = [
+            torch.zeros(0, device=device) if muon else torch.zeros_like(parameter)
+            for parameter, muon in zip(self.parameters, self.uses_muon, strict=True)
+        ]
+        self.steps = 0
+        self.learning_rate = torch.zeros((), device=device)
+        self.adam_learning_rate = torch.zeros((), device=device)
+        self.weight_decay = 0.0
+
+    def set_rates(self, learning_rate: float, adam_learning_rate: float, weight_decay: float) -> None:
+        """Rates of the steps that follow. `learning_rate` is Muon's, or everybody's where Adam takes all parameters."""
+        self.learning_rate.fill_(learning_rate)
+        self.adam_learning_rate.fill_(adam_learning_rate if self.settings.muon else learning_rate)
+        self.weight_decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, gradients: list[Tensor], each: Callable[[Callable[[int], None], list[int]], None] | None = None) -> None:
+        """One update. `each(work, items)` may spread the matrices over threads; without it they go one by one."""
+        self.steps += 1
+        matrices = [index for index, muon in enumerate(self.uses_muon) if muon]
+        # The largest first, so that the threads end together.
+        matrices.sort(key=lambda index: -self.parameters[index].numel())
+        if each is None:
+            for index in matrices:
+                self._muon(index, gradients[index])
+        else:
+            each(lambda index: self._muon(index, gradients[index]), matrices)
+        for index, muon in enumerate(self.uses_muon):
+            if not muon:
+                self._adam(index, gradients[index])
+
+    def _muon(self, index: int, gradient: Tensor) -> None:
+        """Nesterov momentum, orthogonalized; scaled by sqrt(max(1, rows/columns)) so that tall matrices move as far."""
+        # Grad mode belongs to a thread, and this runs in any of them.
+        with torch.no_grad():
+            parameter, momentum = self.parameters[index], self.first[index]
+            beta = self.settings.muon_momentum
+            momentum.lerp_(gradient, 1 - beta)
+            update = orthogonalize(gradient.lerp(momentum, beta))
+            rows, columns = parameter.shape
+            if self.weight_decay:
+                parameter.mul_(1 - self.learning_rate * self.weight_decay)
+            parameter.sub_(update * (self.learning_rate * max(1.0, rows / columns) ** 0.5))
+
+    def _adam(self, index: int, gradient: Tensor) -> None:
+        """Adam with bias correction and decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019)."""
+        settings = self.settings
+        parameter, first, second = self.parameters[index], self.first[index], self.second[index]
+        first.lerp_(gradient, 1 - settings.adam_beta1)
+        second.lerp_(gradient.square(), 1 - settings.adam_beta2)
+        corrected = first / (1 - settings.adam_beta1**self.steps)
+        scale = (second / (1 - settings.adam_beta2**self.steps)).sqrt_().add_(settings.adam_eps)
+        if self.weight_decay and parameter.ndim > 1:
+            parameter.mul_(1 - self.adam_learning_rate * self.weight_decay)
+        parameter.sub_(corrected.div_(scale).mul_(self.adam_learning_rate))
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Moments by parameter name, for a checkpoint."""
+        tensors = {f"first.{name}": tensor for name, tensor in zip(self.names, self.first, strict=True)}
+        tensors |= {
+            f"second.{name}": tensor
+            for name, tensor, muon in zip(self.names, self.second, self.uses_muon, strict=True)
+            if not muon
+        }
+        return tensors | {"steps": torch.tensor(self.steps)}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Takes back what `state_tensors` gave; KeyError names what is missing."""
+        for name, first, second, muon in zip(self.names, self.first, self.second, self.uses_muon, strict=True):
+            first.copy_(tensors[f"first.{name}"])
+            if not muon:
+                second.copy_(tensors[f"second.{name}"])
+        self.steps = int(tensors["steps"])
+
+
+@torch.no_grad()
+def clip_by_global_norm(gradients: Iterable[Tensor], limit: float) -> Tensor:
+    """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, as a 0-D tensor."""
+    gradients = list(gradients)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
+    return norm

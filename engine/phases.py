@@ -1,0 +1,110 @@
+"""Where the time of an iteration goes: laps on one clock, so that the phases add up to the wall time."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+
+class Timer(Protocol):
+    """What code that is timed needs to know: `lap(name)` gives the time since the lap before to a phase."""
+
+    def lap(self, name: str) -> None: ...
+    def skip(self) -> None: ...
+
+
+class PhaseTimer:
+    """Wall-clock laps of one thread."""
+
+    def __init__(self) -> None:
+        self._totals: defaultdict[str, float] = defaultdict(float)
+        self._first = self._last = time.perf_counter()
+        self._skipped = 0.0
+
+    def start(self) -> None:
+        """Clears the totals and begins a lap."""
+        self._totals.clear()
+        self._skipped = 0.0
+        self._first = self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends a lap under `name`, a path such as "collect/env"."""
+        now = time.perf_counter()
+        self._totals[name] += now - self._last
+        self._last = now
+
+    def skip(self) -> None:
+        """Ends a lap that belongs to no phase and to no iteration either: a pause."""
+        now = time.perf_counter()
+        self._skipped += now - self._last
+        self._last = now
+
+    def totals(self) -> dict[str, float]:
+        """Seconds by phase since `start`."""
+        return dict(self._totals)
+
+    def wall(self) -> float:
+        """Seconds from `start` to the last lap, without what was skipped."""
+        return self._last - self._first - self._skipped
+
+    def absorb(self, workers: Sequence[PhaseTimer]) -> None:
+        """Adds the mean over workers that ran side by side, in place of this thread's lap.
+
+        What the slowest worker took beyond the mean stays unaccounted; a pause is taken out of the wall time.
+        """
+        for worker in workers:
+            for name, seconds in worker._totals.items():
+                self._totals[name] += seconds / len(workers)
+        self._skipped += sum(worker._skipped for worker in workers) / len(workers)
+        self._last = time.perf_counter()
+
+
+class CudaPhaseTimer(PhaseTimer):
+    """Laps between CUDA events on the current stream, read an iteration late: no synchronization in the loop.
+
+    An event waits for the work that was queued before it, so a lap holds the device's time and the device's idle wait
+    for the host, and the laps add up to the wall time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending: list[tuple[str | None, torch.cuda.Event]] = []
+        self._wall = 0.0
+
+    def _mark(self, name: str | None) -> None:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        self._pending.append((name, event))
+
+    def start(self) -> None:
+        """Reads the events of the iteration before and begins to record this one's."""
+        self._totals.clear()
+        self._wall = 0.0
+        ready, self._pending = self._pending, []
+        if ready:
+            ready[-1][1].synchronize()
+        for (_, begin), (name, end) in zip(ready, ready[1:], strict=False):
+            seconds = begin.elapsed_time(end) / 1000
+            if name is not None:
+                self._totals[name] += seconds
+                self._wall += seconds
+        self._mark(None)
+
+    def lap(self, name: str) -> None:
+        """Ends a lap under `name`."""
+        self._mark(name)
+
+    def skip(self) -> None:
+        """Ends a lap that belongs to no phase."""
+        self._mark(None)
+
+    def wall(self) -> float:
+        """Seconds of the iteration that `totals` speaks of, without what was skipped."""
+        return self._wall
+
+    def absorb(self, workers: Sequence[PhaseTimer]) -> None:
+        """Nothing to add: on a GPU the one worker laps on this timer itself."""

@@ -1,0 +1,73 @@
+"""The policy: an encoder, a core that may remember, and one linear layer that holds the action logits and the value."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.recurrent import LSTM, FeedForward
+
+CORES = {"lstm": LSTM, "none": FeedForward}
+
+
+class Policy(nn.Module):
+    """Actor and critic in one network for flat observations and one discrete action.
+
+    The recurrent state is one tensor [layers, parts, agents, hidden] (an LSTM has two parts, h and c; no memory: zero
+    layers), so that storing, gathering and checkpointing need to know nothing about the core.
+    """
+
+    def __init__(self, observation_size: int, actions: int, *, core: str = "lstm", hidden: int = 128, layers: int = 1) -> None:
+        super().__init__()
+        self.observation_size, self.actions, self.hidden = observation_size, actions, hidden
+        self.encoder = nn.Linear(observation_size, hidden)
+        self.core: LSTM | FeedForward = CORES[core](hidden, layers)
+        self.heads = nn.Linear(hidden, actions + 1)
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                nn.init.zeros_(parameter)
+            elif name.startswith("heads"):
+                nn.init.orthogonal_(parameter[: self.actions], gain=0.01, generator=generator)
+                nn.init.orthogonal_(parameter[self.actions :], gain=1.0, generator=generator)
+            else:
+                nn.init.orthogonal_(parameter, gain=self.core.gain if name.startswith("core") else 2**0.5, generator=generator)
+
+    def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
+        """The state every episode starts from: zeros [layers, parts, agents, hidden]."""
+        return torch.zeros(self.core.layers, self.core.parts, agents, self.hidden, device=device)
+
+    def step(self, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One step for [N, D] observations: logits [N, A], values [N] and the next state."""
+        encoded = functional.relu(self.encoder(observations))
+        output, following = self.core.step(encoded, state)
+        heads = self.heads(output)
+        return heads[:, : self.actions], heads[:, self.actions], following
+
+    def unroll(self, observations: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> tuple[Tensor, Tensor]:
+        """Logits [T, S, A] and values [T, S] of S segments of T steps.
+
+        observations [T, S, D]; state [layers, parts, S, hidden] before the first step; resets uint8 [T, S]: 1 where an
+        episode starts, row 0 is taken as zero because `state` accounts for it. `part` names the worker that calls.
+        """
+        steps, segments, _ = observations.shape
+        encoded = functional.relu(self.encoder(observations.view(steps * segments, -1)))
+        output = self.core.unroll(encoded.view(steps, segments, self.hidden), state, resets, part)
+        heads = self.heads(output.reshape(steps * segments, self.hidden)).view(steps, segments, -1)
+        return heads[..., : self.actions], heads[..., self.actions]
+
+    def parameter_count(self) -> int:
+        """Number of trainable numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def forward_flops(self) -> int:
+        """Floating-point operations of one step for one agent, matrix products only (a multiply and an add are two)."""
+        return 2 * sum(parameter.numel() for parameter in self.parameters() if parameter.ndim == 2)
+
+    def sample_flops(self) -> int:
+        """Floating-point operations to train on one sample once: forward, and backward without the gradient that the
+        observations do not need."""
+        return 3 * self.forward_flops() - 2 * self.encoder.weight.numel()

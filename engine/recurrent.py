@@ -1,0 +1,206 @@
+"""Cores of the policy: an LSTM whose state is reset inside a segment where an episode ends, and none.
+
+The LSTM has two implementations of one function. The plain one is written with torch operations and runs on every device;
+the fused one (CPU) computes each step with one matrix product and one pass of a C kernel, and its gradient likewise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine import _kernels
+
+
+class LSTM(nn.Module):
+    """Stacked long short-term memory (Hochreiter and Schmidhuber 1997; gate order i, f, g, o and parameter names as torch.nn.LSTM)."""
+
+    parts = 2
+    gain = 1.0
+
+    def __init__(self, hidden: int, layers: int = 1) -> None:
+        super().__init__()
+        self.hidden, self.layers = hidden, layers
+        self.fused = True
+        """Use the C kernels where the tensors are on the CPU; False is the plain path everywhere."""
+        for layer in range(layers):
+            self.register_parameter(f"weight_ih_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
+            self.register_parameter(f"weight_hh_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
+            self.register_parameter(f"bias_ih_l{layer}", nn.Parameter(torch.empty(4 * hidden)))
+            self.register_parameter(f"bias_hh_l{layer}", nn.Parameter(torch.empty(4 * hidden)))
+        self._workspaces: dict[tuple[int, int, int, int], Workspace] = {}
+
+    def weights(self, layer: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input weight [4H, H], recurrent weight [4H, H] and their biases [4H] of a layer."""
+        return (
+            self.get_parameter(f"weight_ih_l{layer}"),
+            self.get_parameter(f"weight_hh_l{layer}"),
+            self.get_parameter(f"bias_ih_l{layer}"),
+            self.get_parameter(f"bias_hh_l{layer}"),
+        )
+
+    def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: inputs [N, H], state [L, 2, N, H] -> output [N, H], next state."""
+        following = []
+        for layer in range(self.layers):
+            inputs, cell = _cell(inputs, state[layer, 0], state[layer, 1], *self.weights(layer))
+            following.append(torch.stack((inputs, cell)))
+        return inputs, torch.stack(following)
+
+    def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
+        """T steps: inputs [T, S, H], state [L, 2, S, H], resets uint8 [T, S] -> outputs [T, S, H]."""
+        for layer in range(self.layers):
+            if self.fused and inputs.device.type == "cpu" and inputs.dtype == torch.float32:
+                workspace = self._workspace(part, layer, inputs.shape[0], inputs.shape[1])
+                inputs = FusedUnroll.apply(inputs, *self.weights(layer), state[layer], resets, workspace)
+            else:
+                inputs = self._plain(inputs, state[layer], resets, layer)
+        return inputs
+
+    def _plain(self, inputs: Tensor, state: Tensor, resets: Tensor, layer: int) -> Tensor:
+        hidden, cell = state[0], state[1]
+        weights = self.weights(layer)
+        keep = 1.0 - resets.to(inputs.dtype).unsqueeze(-1)
+        outputs = []
+        for t in range(inputs.shape[0]):
+            if t > 0:
+                hidden, cell = hidden * keep[t], cell * keep[t]
+            hidden, cell = _cell(inputs[t], hidden, cell, *weights)
+            outputs.append(hidden)
+        return torch.stack(outputs)
+
+    def _workspace(self, part: int, layer: int, steps: int, segments: int) -> Workspace:
+        key = (part, layer, steps, segments)
+        found = self._workspaces.get(key)
+        if found is None:
+            # Another minibatch size has come: memory of the sizes before it would only pile up.
+            for old in [other for other in self._workspaces if other[:2] == key[:2]]:
+                del self._workspaces[old]
+            found = self._workspaces[key] = Workspace(steps, segments, self.hidden)
+        return found
+
+
+def _cell(inputs: Tensor, hidden: Tensor, cell: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
+    gates = functional.linear(inputs, w_ih, b_ih) + functional.linear(hidden, w_hh, b_hh)
+    i, f, g, o = gates.chunk(4, dim=-1)
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class Workspace:
+    """Buffers of one fused unroll, used again by the next: 9 * hidden floats a sample.
+
+    `joined` holds [input | h] of each step, so that a step is one product with [w_ih | w_hh]; h there is zero where the
+    step starts an episode, while `outputs` keeps the true one for the heads.
+    """
+
+    def __init__(self, steps: int, segments: int, hidden: int) -> None:
+        self.joined = torch.empty(steps + 1, segments, 2 * hidden)
+        self.gates = torch.empty(steps, segments, 4 * hidden)
+        self.cells = torch.empty(steps + 1, segments, hidden)
+        self.outputs = torch.empty(steps, segments, hidden)
+        self.d_hidden = torch.empty(segments, hidden)
+        self.d_cell = torch.empty(segments, hidden)
+        self.gate_views = list(self.gates.numpy())
+        self.cell_views = list(self.cells.numpy())
+        self.output_views = list(self.outputs.numpy())
+        self.carried_views = [step[:, hidden:] for step in self.joined.numpy()]
+        self.d_hidden_view, self.d_cell_view = self.d_hidden.numpy(), self.d_cell.numpy()
+
+
+class FusedUnroll(torch.autograd.Function):
+    """One LSTM layer over T steps on the CPU, with resets; gradients for the inputs, the weights and the biases.
+
+    The gradient stops at the segment's first state, which was recorded by an older policy (truncated backpropagation
+    through time). Checked against the plain path in tests/engine/test_recurrent.py.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        inputs: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        b_ih: Tensor,
+        b_hh: Tensor,
+        state: Tensor,
+        resets: Tensor,
+        workspace: Workspace,
+    ) -> Tensor:
+        steps, _, hidden = inputs.shape
+        work = workspace
+        weight, bias = torch.cat((w_ih, w_hh), dim=1).t(), b_ih + b_hh
+        work.joined[:steps, :, :hidden] = inputs
+        work.joined[0, :, hidden:] = state[0]
+        work.cells[0] = state[1]
+        flags = [None, *list(resets.numpy())[1:], None]
+        for t in range(steps):
+            torch.addmm(bias, work.joined[t], weight, out=work.gates[t])
+            _kernels.lstm_forward(
+                work.gate_views[t],
+                work.cell_views[t],
+                flags[t],
+                work.cell_views[t + 1],
+                work.output_views[t],
+                work.carried_views[t + 1],
+                flags[t + 1],
+            )
+        ctx.save_for_backward(w_ih, w_hh)
+        ctx.flags, ctx.workspace = flags, work
+        return work.outputs.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Backpropagation through time; the gates' gradients overwrite their activations."""
+        w_ih, w_hh = ctx.saved_tensors
+        work: Workspace = ctx.workspace
+        flags = ctx.flags
+        d_outputs = gradients[0].contiguous()
+        d_output_views = list(d_outputs.numpy())
+        steps, segments, hidden = d_outputs.shape
+        work.d_hidden.zero_()
+        work.d_cell.zero_()
+        for t in range(steps - 1, -1, -1):
+            _kernels.lstm_backward(
+                work.gate_views[t],
+                work.cell_views[t],
+                flags[t],
+                work.cell_views[t + 1],
+                d_output_views[t],
+                work.d_hidden_view,
+                flags[t + 1],
+                work.d_cell_view,
+            )
+            if t > 0:
+                torch.mm(work.gates[t], w_hh, out=work.d_hidden)
+        d_gates = work.gates.view(steps * segments, 4 * hidden)
+        d_inputs = torch.mm(d_gates, w_ih).view(steps, segments, hidden)
+        d_weight = torch.mm(d_gates.t(), work.joined[:steps].view(steps * segments, 2 * hidden))
+        d_bias = d_gates.sum(0)
+        # A copy: gradients are scaled in place, and one tensor given twice would be scaled twice.
+        return d_inputs, d_weight[:, :hidden], d_weight[:, hidden:], d_bias, d_bias.clone(), None, None, None
+
+
+class FeedForward(nn.Module):
+    """No memory: `layers` linear layers with ReLU, applied to every step on its own; its state is empty."""
+
+    parts = 2
+    gain = 2**0.5
+
+    def __init__(self, hidden: int, layers: int = 1) -> None:
+        super().__init__()
+        self.layers = 0
+        self.stack = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
+
+    def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """inputs [N, H] -> output [N, H]; the empty state passes through."""
+        for layer in self.stack:
+            inputs = functional.relu(layer(inputs))
+        return inputs, state
+
+    def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
+        """inputs [T, S, H] -> outputs [T, S, H]."""
+        return self.step(inputs, state)[0]

@@ -1,0 +1,190 @@
+"""Which segments are trained on: priorities, sampling schemes, importance weights and the count of uses.
+
+    metric_i = |A_i| over the live steps of segment i: their sum, mean, maximum, or eta * max + (1 - eta) * mean
+    p_i      = (metric_i + eps)^alpha
+    P_i      = p_i / sum_j p_j
+    w_i      = (S * P_i)^-beta
+
+(Schaul et al. 2015, "Prioritized Experience Replay", with segments in the place of transitions; eta as in Kapturowski et
+al. 2019, "R2D2".)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-6
+ETA = 0.9
+
+
+def priority_metric(advantages: Tensor, masks: Tensor | None, metric: str) -> Tensor:
+    """Priority metric [S] of each segment from advantages [T, S]; `masks` [T, S] is 1 on live steps, None: all are."""
+    size = advantages.abs()
+    if masks is not None:
+        size = size * masks
+    if metric == "sum":
+        return size.sum(0)
+    if metric == "max":
+        return size.amax(0)
+    mean = size.sum(0) / (masks.sum(0).clamp(min=1) if masks is not None else advantages.shape[0])
+    if metric == "mean":
+        return mean
+    return ETA * size.amax(0) + (1 - ETA) * mean
+
+
+def probabilities(metric: Tensor, alpha: float) -> Tensor:
+    """P_i in float64, where the sum of many thousand small numbers stays exact enough to search."""
+    powered = (metric.double() + EPSILON).pow(alpha)
+    return powered / powered.sum()
+
+
+def importance_weights(chosen: Tensor, segments: int, beta: float, normalized: bool) -> Tensor:
+    """w = (S * P)^-beta for the probabilities of the drawn segments, float32; `normalized` divides by the largest."""
+    weights = (segments * chosen).pow(-beta)
+    if normalized:
+        weights = weights / weights.max()
+    return weights.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One minibatch: the segments' indices [M] and their importance weights [M]."""
+
+    segments: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """Live settings of the sampler."""
+
+    alpha: float
+    beta: float
+    replacement: bool
+    normalize_weights: bool
+
+
+class Scheme(ABC):
+    """A way to choose segments. `distribution` is what the panel shows; `draw` may use it or not."""
+
+    name: ClassVar[str]
+
+    def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
+        """P [S]: how likely each segment is to be the next one drawn."""
+        return torch.full_like(metric, 1 / len(metric), dtype=torch.float64)
+
+    @abstractmethod
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+        """`count` segments for one minibatch."""
+
+    def start_iteration(self) -> None:
+        """Forgets what belongs to the iteration before."""
+
+
+class Prioritized(Scheme):
+    """Independent draws from P, or without replacement."""
+
+    name = "prioritized"
+
+    def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
+        return probabilities(metric, settings.alpha)
+
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+        chances = self.distribution(metric, settings)
+        uniform = torch.rand(count if settings.replacement else len(chances), generator=generator, dtype=torch.float64, device=chances.device)
+        if settings.replacement:
+            cumulative = chances.cumsum(0)
+            chosen = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
+        else:
+            # The smallest of independent exponential waiting times is a draw in proportion to the rates, and the next
+            # smallest one a draw from the rest (Efraimidis and Spirakis 2006).
+            chosen = (-torch.log1p(-uniform) / chances).topk(count, largest=False).indices
+        weights = importance_weights(chances[chosen], len(chances), settings.beta, settings.normalize_weights)
+        return Draw(chosen, weights)
+
+
+class Uniform(Prioritized):
+    """Every segment is as likely as any other: prioritized sampling with alpha = 0."""
+
+    name = "uniform"
+
+    def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
+        return probabilities(metric, 0.0)
+
+
+class TopK(Scheme):
+    """The segments with the highest metric at the moment of the draw. Its choice is no random one: all weights are 1."""
+
+    name = "topk"
+
+    def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
+        return probabilities(metric, 1.0)
+
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+        chosen = metric.topk(count).indices
+        return Draw(chosen, torch.ones(count, device=metric.device))
+
+
+class Sequential(Scheme):
+    """Every segment once in random order, then again in another order: plain PPO."""
+
+    name = "sequential"
+
+    def __init__(self) -> None:
+        self._queue: Tensor | None = None
+
+    def start_iteration(self) -> None:
+        self._queue = None
+
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+        queue = self._queue
+        if queue is not None and queue.numel() and int(queue.max()) >= len(metric):
+            queue = None
+        while queue is None or len(queue) < count:
+            order = torch.randperm(len(metric), generator=generator, device=metric.device)
+            queue = order if queue is None else torch.cat((queue, order))
+        self._queue = queue[count:]
+        return Draw(queue[:count], torch.ones(count, device=metric.device))
+
+
+SCHEMES: dict[str, type[Scheme]] = {scheme.name: scheme for scheme in (Prioritized, Uniform, TopK, Sequential)}
+
+
+class SegmentSampler:
+    """Draws minibatches and counts how often each segment was used in the iteration."""
+
+    def __init__(self, segments: int, generator: torch.Generator, device: torch.device | str = "cpu") -> None:
+        self.segments, self.generator = segments, generator
+        self.uses = torch.zeros(segments, dtype=torch.int64, device=device)
+        self.weight_low = self.weight_high = self.weight_sum = torch.zeros(())
+        self.draws = 0
+        self.scheme: Scheme = Uniform()
+
+    def start_iteration(self) -> None:
+        """Uses and weights count from zero again."""
+        self.uses.zero_()
+        self.draws = 0
+        self.scheme.start_iteration()
+
+    def use_scheme(self, name: str) -> None:
+        """Switches the scheme; the present one keeps its place in the iteration."""
+        if self.scheme.name != name:
+            self.scheme = SCHEMES[name]()
+
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings) -> Draw:
+        """One minibatch of `count` segments for the metric [S]."""
+        drawn = self.scheme.draw(metric, count, settings, self.generator)
+        self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
+        low, high, total = drawn.weights.min(), drawn.weights.max(), drawn.weights.sum()
+        if self.draws == 0:
+            self.weight_low, self.weight_high, self.weight_sum = low, high, total
+        else:
+            self.weight_low, self.weight_high = torch.minimum(self.weight_low, low), torch.maximum(self.weight_high, high)
+            self.weight_sum = self.weight_sum + total
+        self.draws += count
+        return drawn

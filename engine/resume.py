@@ -1,0 +1,83 @@
+"""What a checkpoint holds of a trainer, and how a trainer takes it back: on a CPU the run goes on bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.checkpoint import Checkpoint
+from engine.errors import CheckpointError, ProfileError
+from engine.profile import Profile
+from engine.trainer import Trainer
+
+FIXED = (
+    "env.name",
+    "env.agents",
+    "env.config",
+    "policy.core",
+    "policy.hidden",
+    "policy.layers",
+    "train.horizon",
+    "train.optimizer",
+    "train.seed",
+)
+"""Keys whose change would make the saved state meaningless: a resumed run keeps them."""
+
+
+def check_resumable(old: Profile, new: Profile) -> None:
+    """ProfileError naming every fixed key that differs between a run's profile and the one to resume it with."""
+    problems = [
+        f"{key} = {after!r} cannot be changed on resume (the run has {before!r}); start a new run for it"
+        for key, (before, after) in old.changes(new).items()
+        if any(key == fixed or key.startswith(fixed + ".") for fixed in FIXED)
+    ]
+    if problems:
+        raise ProfileError(problems)
+
+
+def save_state(trainer: Trainer, extra: dict[str, Any]) -> Checkpoint:
+    """Everything the next iteration depends on; call it between iterations. `extra` goes into the manifest."""
+    environments = np.frombuffer(trainer.batch.save(), dtype=np.uint8).copy()
+    return Checkpoint(
+        tensors={
+            "policy": {name: tensor.detach() for name, tensor in trainer.policy.state_dict().items()},
+            "optimizer": trainer.optimizer.state_tensors(),
+            "state": {
+                "recurrent": trainer.collector.state(),
+                "environments": torch.from_numpy(environments),
+                "generator.actions": trainer.action_generator.get_state(),
+                "generator.draws": trainer.draw_generator.get_state(),
+            },
+        },
+        manifest={
+            "step": trainer.step,
+            "iteration": trainer.iteration,
+            "owed_segments": trainer.owed_segments,
+            "device": trainer.device.type,
+            "profile": trainer.profile.to_toml(),
+            **extra,
+        },
+    )
+
+
+def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Puts a trainer where the checkpoint's trainer stood. CheckpointError where it does not fit this profile."""
+    manifest, tensors = checkpoint.manifest, checkpoint.tensors
+    try:
+        trainer.policy.load_state_dict(tensors["policy"])
+        trainer.optimizer.load_tensors(tensors["optimizer"])
+        state = tensors["state"]
+        trainer.collector.set_state(state["recurrent"])
+        trainer.batch.load(state["environments"].numpy().tobytes())
+        trainer.collector.resume_observations()
+        if manifest["device"] == trainer.device.type:
+            trainer.action_generator.set_state(state["generator.actions"])
+            trainer.draw_generator.set_state(state["generator.draws"])
+        trainer.step = int(manifest["step"])
+        trainer.iteration = int(manifest["iteration"])
+        trainer.owed_segments = float(manifest["owed_segments"])
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        text = str(error).splitlines()[0]
+        raise CheckpointError(f"the checkpoint does not fit this profile: {text}") from error

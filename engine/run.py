@@ -1,0 +1,219 @@
+"""One run in the trainer's thread: the trainer, its folder on disk, and what is told of it.
+
+Imports torch; `engine.session` imports this module in its thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.devices import resolve_device
+from engine.durable import reason
+from engine.errors import CheckpointError, EngineError, RunError
+from engine.memory import MemoryProbe
+from engine.phases import Timer
+from engine.profile import Profile
+from engine.resume import check_resumable, load_state, save_state
+from engine.run_folder import RunFolder
+from engine.snapshot import Clip, Frame
+from engine.telemetry import Telemetry
+from engine.trainer import Report, Trainer
+
+MEMORY_SECONDS = 0.5
+"""Memory is read this often at most: asking a GPU's driver more often would cost the GPU speed."""
+RECORD_SECONDS = 10.0
+"""run.json is brought up to date this often at most."""
+
+
+class DivergedError(EngineError):
+    """A loss or gradient is no longer a finite number."""
+
+
+class Run:
+    """Trains, saves, records. `gate` is called between steps and minibatches, `edits` before every minibatch."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        gate: Callable[[Timer], None],
+        edits: Callable[[], None],
+        telemetry: Telemetry,
+        *,
+        runs: Path,
+        name: str | None,
+        resume: Path | None,
+    ) -> None:
+        self.telemetry, self._edits = telemetry, edits
+        self.device = resolve_device(profile.train.device)
+        profile = profile.for_device(self.device.type)
+        self.folder: RunFolder | None = RunFolder.open(resume) if resume else None
+        try:
+            if self.folder is not None:
+                check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
+            self.trainer = Trainer(profile, self.device, gate, self._before_minibatch)
+            if self.folder is None:
+                info = {
+                    "seed": profile.train.seed,
+                    "device": str(self.device),
+                    "total_steps": profile.train.total_steps,
+                    "environment": profile.env.name,
+                }
+                self.folder = RunFolder.create(runs, name, profile.name, profile.to_toml(), info)
+                telemetry.open(self.folder, [])
+            else:
+                self._continue(self.folder, profile)
+        except BaseException:
+            if self.folder is not None:
+                self.folder.close()
+            raise
+        self._memory = MemoryProbe(self.device)
+        self._memory_read = self._recorded = 0.0
+        self._last_saved = self.trainer.iteration
+        policy = profile.policy
+        telemetry.update(
+            run=self.folder.name,
+            folder=str(self.folder.path),
+            device=str(self.device),
+            environments=self.trainer.batch.environments,
+            total_steps=profile.train.total_steps,
+            policy=f"{policy.core} {policy.layers}x{policy.hidden}",
+            parameters=self.trainer.policy.parameter_count(),
+            memory=self._memory.read(),
+        )
+
+    @property
+    def finished(self) -> bool:
+        """The run has all the steps its profile asks for."""
+        return self.trainer.step >= self.trainer.profile.train.total_steps
+
+    def _continue(self, folder: RunFolder, profile: Profile) -> None:
+        """Takes the newest good checkpoint; what was recorded after it will be done again."""
+        path, checkpoint, skipped = folder.newest_good()
+        load_state(self.trainer, checkpoint)
+        folder.truncate_metrics_after(self.trainer.iteration)
+        folder.replace_profile(profile.to_toml())
+        telemetry = self.telemetry
+        telemetry.open(folder, folder.read_metrics())
+        for line in skipped:
+            telemetry.log(line, "warning")
+        telemetry.update(
+            step=self.trainer.step,
+            iteration=self.trainer.iteration,
+            resumed_iteration=self.trainer.iteration,
+            elapsed=float(checkpoint.manifest.get("elapsed", 0.0)),
+            checkpoint=path.name,
+            checkpoint_step=self.trainer.step,
+        )
+        telemetry.event("resumed", f"resumed from {path.name} at step {self.trainer.step:,}", checkpoint=path.name)
+
+    def begin(self) -> None:
+        """The run is about to train."""
+        assert self.folder is not None
+        self.telemetry.record_state("running")
+        self.telemetry.log(f"training {self.trainer.policy.parameter_count():,} parameters on {self.device}")
+
+    def iterate(self, watched: int | None) -> None:
+        """One iteration, its report, and the checkpoint that is due."""
+        self._edits()
+        trainer = self.trainer
+        trainer.collector.watch.environment = watched
+        self.telemetry.update(stage="collect")
+        report = trainer.iterate()
+        self._publish(report)
+        every = trainer.profile.run.checkpoint_every
+        if trainer.iteration - self._last_saved >= every and not self.finished:
+            self.checkpoint()
+
+    def _before_minibatch(self, index: int, count: int) -> None:
+        self._edits()
+        self.telemetry.update(stage=f"train {index + 1}/{count}")
+
+    def _publish(self, report: Report) -> None:
+        now = time.monotonic()
+        fields: dict[str, object] = {"replay": report.replay, "stage": ""}
+        if now - self._memory_read >= MEMORY_SECONDS:
+            self._memory_read = now
+            fields["memory"] = self._memory.read()
+        clip = self._clip()
+        if clip is not None:
+            fields["clip"] = clip
+        self.telemetry.iteration(report.metrics, **fields)
+        if now - self._recorded >= RECORD_SECONDS:
+            self._recorded = now
+            self.telemetry.refresh_record()
+        broken = [key for key, value in report.metrics.items() if key.startswith("loss/") and value != value]
+        if broken:
+            raise DivergedError(
+                f"training diverged at step {report.metrics['step']:,}: {', '.join(broken)} is not a number; "
+                "lower train.learning_rate or train.max_grad_norm and resume from the last checkpoint"
+            )
+
+    def _clip(self) -> Clip | None:
+        """The watched environment's horizon: states before each step, and what its first agent did there."""
+        trainer = self.trainer
+        watch = trainer.collector.watch
+        if watch.environment is None or len(watch.states) != trainer.buffer.horizon:
+            return None
+        agent = watch.environment * (trainer.buffer.agents // trainer.batch.environments)
+        columns = [
+            tensor[:, agent].tolist()
+            for tensor in (trainer.buffer.actions, trainer.buffer.rewards, trainer.buffer.values, trainer.buffer.done)
+        ]
+        frames = tuple(
+            Frame(state, action, reward, value, bool(done))
+            for state, action, reward, value, done in zip(watch.states, *columns, strict=True)
+        )
+        return Clip(watch.environment, trainer.iteration, frames)
+
+    def edit(self, key: str, old: object, new: object) -> None:
+        """Brings an edit into force, records it, and keeps it for a resumed run."""
+        self.trainer.profile = self.trainer.profile.with_value(key, new)
+        self.telemetry.event("edit", f"{key}: {old} -> {new}", key=key, old=old, new=new, step=self.trainer.step)
+        assert self.folder is not None
+        try:
+            self.folder.replace_profile(self.trainer.profile.to_toml())
+        except RunError as error:
+            self.telemetry.log(f"{error}; the edit is in force but would be lost", "warning")
+
+    def checkpoint(self) -> bool:
+        """Saves everything; a refusal costs a warning and leaves the older checkpoints as they were."""
+        assert self.folder is not None
+        telemetry, trainer = self.telemetry, self.trainer
+        state = telemetry.snapshot().state
+        telemetry.update(state="saving", stage="writing a checkpoint")
+        began = time.perf_counter()
+        try:
+            path = self.folder.save_checkpoint(
+                trainer.step,
+                save_state(trainer, {"elapsed": telemetry.snapshot().elapsed}),
+                telemetry.recent_score(),
+                trainer.profile.run.keep_checkpoints,
+            )
+        except (RunError, CheckpointError, OSError) as error:
+            text = str(error) if isinstance(error, EngineError) else reason(error)
+            telemetry.log(f"no checkpoint: {text}; training goes on", "warning")
+            return False
+        finally:
+            self._last_saved = trainer.iteration
+            telemetry.update(state=state if state != "saving" else "running", stage="")
+        telemetry.update(checkpoint=path.name, checkpoint_step=trainer.step)
+        milliseconds = (time.perf_counter() - began) * 1000
+        telemetry.event("checkpoint", f"saved {path.name} in {milliseconds:.0f} ms", checkpoint=path.name)
+        return True
+
+    def end(self, *, checkpoint: bool) -> None:
+        """The last checkpoint, where asked for, and the final state: finished with all steps done, else stopped."""
+        saved = self.telemetry.snapshot().checkpoint_step == self.trainer.step
+        if checkpoint and not saved:
+            self.checkpoint()
+        state = "finished" if self.finished else "stopped"
+        self.telemetry.event(state, f"{state} at step {self.trainer.step:,}")
+        self.telemetry.record_state(state)
+
+    def close(self) -> None:
+        """Frees threads, environments and the folder's lock."""
+        self.trainer.close()
+
+

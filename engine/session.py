@@ -1,0 +1,209 @@
+"""The engine's public face: a training run in a background thread, steered and read from any other.
+
+No method here waits for the trainer, and importing this module does not import torch: the thread does, so that a front
+end can paint first.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import c_envs
+from engine.control import Control
+from engine.errors import EngineError, ProfileError
+from engine.profile import Profile
+from engine.run_folder import RunFolder
+from engine.snapshot import Snapshot
+from engine.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from engine.run import Run
+
+
+class TrainingSession:
+    """One session of a run: `start`, look at `snapshot` and `history`, steer, `stop`, `join`.
+
+    `runs` is the folder that new runs are made in, `name` the run's name (one is made up without). `resume` is the folder
+    of a run to go on with, from its newest good checkpoint; `profile` is then that run's profile, perhaps edited.
+    """
+
+    def __init__(
+        self, profile: Profile, *, runs: Path = Path("runs"), name: str | None = None, resume: Path | None = None
+    ) -> None:
+        self._profile = profile
+        self._runs, self._name, self._resume = runs, name, resume
+        self._control = Control()
+        self._edits: deque[tuple[str, object, object]] = deque()
+        self._edit_lock = threading.Lock()
+        self._watched: int | None = None
+        self._folder: RunFolder | None = None
+        self._run: Run | None = None
+        self._renderer: c_envs.Renderer | None = None
+        self.exception: BaseException | None = None
+        """What ended the training when the state is "failed"."""
+        self._telemetry = Telemetry(
+            profile=profile.name,
+            environment=profile.env.name,
+            total_steps=profile.train.total_steps,
+            device=profile.train.device,
+            stage="waiting to start",
+        )
+        self._thread = threading.Thread(target=self._main, name="trainer", daemon=True)
+
+    @property
+    def profile(self) -> Profile:
+        """The settings in force, edits included."""
+        return self._profile
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder, None until it is made."""
+        return self._folder.path if self._folder else None
+
+    def start(self) -> None:
+        """Begins training in a background thread."""
+        self._thread.start()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits for the thread to end; False when the timeout (seconds) came first."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot; never blocks."""
+        newest = self._telemetry.snapshot()
+        if newest.state == "running" and self._control.paused:
+            self._telemetry.update(state="paused")
+            return self._telemetry.snapshot()
+        if newest.state == "paused" and not self._control.paused:
+            self._telemetry.update(state="running")
+            return self._telemetry.snapshot()
+        return newest
+
+    def history(self, since: int = 0) -> list[Mapping[str, float]]:
+        """Metrics of the iterations after `since`, oldest first: at most 20,000, a resumed run's past included."""
+        return self._telemetry.history(since)
+
+    def renderer(self) -> c_envs.Renderer:
+        """Draws the states that a Clip's frames hold."""
+        if self._renderer is None:
+            env = self._profile.env
+            self._renderer = c_envs.Renderer(env.name, env.config, seed=self._profile.train.seed)
+        return self._renderer
+
+    def pause(self) -> None:
+        """Stops training within one step or minibatch."""
+        if not self._control.paused and not self.snapshot().ended:
+            self._control.pause()
+            self._telemetry.event("pause", "paused")
+
+    def resume(self) -> None:
+        """Goes on after a pause."""
+        if self._control.paused:
+            self._control.resume()
+            self._telemetry.event("resume", "resumed")
+
+    def step_iteration(self) -> None:
+        """Trains to the end of one iteration while paused."""
+        if self._control.paused:
+            self._control.step_iteration()
+            self._telemetry.event("step", "one iteration")
+
+    def checkpoint(self) -> None:
+        """Asks for a checkpoint at the end of the iteration; the outcome is an event and a line of the log."""
+        self._telemetry.log("checkpoint asked for")
+        self._control.request_checkpoint()
+
+    def set(self, key: str, value: object) -> None:
+        """Changes a live setting from the next minibatch on. ProfileError when the key or the value will not do."""
+        with self._edit_lock:
+            info = self._profile.info(key)
+            if not info.live:
+                raise ProfileError(f"{key} cannot be changed while training; stop, then resume with --set {key}=...")
+            edited = self._profile.with_value(key, value)
+            self._profile = edited
+            self._edits.append((key, info.value, value))
+
+    def watch(self, environment: int | None) -> None:
+        """Records this environment's frames from the next iteration on; None records nothing."""
+        count = self._telemetry.snapshot().environments
+        if environment is not None and count and not 0 <= environment < count:
+            raise ValueError(f"environment {environment}: there are {count}, 0 to {count - 1}")
+        self._watched = environment
+
+    def stop(self, checkpoint: bool = True) -> None:
+        """Ends training at the end of the iteration, with a checkpoint unless told otherwise."""
+        self._control.stop(checkpoint)
+
+    def _main(self) -> None:
+        """The trainer's thread: whatever ends it, the last snapshot says so."""
+        try:
+            self._train()
+        except EngineError as error:
+            self._fail(error, str(error))
+        except BaseException as error:
+            detail = "".join(traceback.format_exception(error))
+            self._fail(error, f"{type(error).__name__}: {error}", detail)
+        finally:
+            if self._folder is not None:
+                self._folder.close()
+
+    def _fail(self, error: BaseException, text: str, detail: str | None = None) -> None:
+        self.exception = error
+        self._telemetry.log(text, "error")
+        if detail is not None and self._folder is not None:
+            crash = self._folder.path / "crash.log"
+            try:
+                crash.write_text(detail, "utf-8")
+                self._telemetry.log(f"the traceback is in {crash}", "error")
+            except OSError:
+                self._telemetry.log(f"the traceback could not be written to {crash}", "error")
+        self._telemetry.update(error=text, stage="")
+        self._telemetry.record_state("failed", error=text)
+
+    def _train(self) -> None:
+        telemetry, control = self._telemetry, self._control
+        telemetry.update(stage="loading torch")
+        from engine.run import Run  # torch is imported here, off the front end's thread
+
+        telemetry.update(stage="preparing")
+        run = Run(
+            self._profile,
+            control.gate,
+            self._apply_edits,
+            telemetry,
+            runs=self._runs,
+            name=self._name,
+            resume=self._resume,
+        )
+        with self._edit_lock:
+            # Edits made while torch was loading wait in the queue; the resolved profile has to show them too.
+            edited = run.trainer.profile
+            for key, _, value in self._edits:
+                edited = edited.with_value(key, value)
+            self._profile, self._folder, self._run = edited, run.folder, run
+        try:
+            run.begin()
+            while not (control.stopping or run.finished):
+                if control.take_checkpoint_request():
+                    run.checkpoint()
+                    control.settle()
+                elif control.held:
+                    control.wait()
+                else:
+                    run.iterate(self._watched)
+                    control.end_iteration()
+            run.end(checkpoint=control.checkpoint_on_stop or run.finished)
+        finally:
+            run.close()
+
+    def _apply_edits(self) -> None:
+        """Between minibatches: what `set` was asked for comes into force and is recorded."""
+        while self._edits and self._run is not None:
+            key, old, new = self._edits.popleft()
+            self._run.edit(key, old, new)

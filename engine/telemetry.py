@@ -1,0 +1,171 @@
+"""Gathers what happens into the newest Snapshot, the metrics history, the log and the run's files.
+
+The trainer's thread writes, any thread reads. Reading is picking up a reference: it never waits for the trainer, and the
+trainer never waits for a reader. A disk that refuses costs a warning, not the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from engine.errors import RunError
+from engine.run_folder import RunFolder
+from engine.snapshot import LogLine, Phase, Snapshot
+
+HISTORY = 20_000
+LOG_LINES = 200
+SCORE_EPISODES = 100
+"""Episodes that the score of a checkpoint is averaged over, at least."""
+
+Metrics = Mapping[str, float]
+
+
+class Telemetry:
+    """The one writer of snapshots, history and log of a session."""
+
+    def __init__(self, **fields: Any) -> None:
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot(**fields)
+        self._history: deque[Metrics] = deque(maxlen=HISTORY)
+        self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._folder: RunFolder | None = None
+        self._warned = False
+        self._scores: deque[tuple[float, float]] = deque()
+        self._session_steps = 0.0
+        self._session_seconds = 0.0
+
+    def open(self, folder: RunFolder, past: list[dict[str, Any]]) -> None:
+        """From now on metrics and events also go to the run's files; `past` are the metrics of a resumed run."""
+        with self._lock:
+            self._folder = folder
+            self._history.extend(MappingProxyType(_numbers(metrics)) for metrics in past[-HISTORY:])
+            if self._history:
+                self._replace(metrics=self._history[-1])
+
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        return self._snapshot
+
+    def history(self, since: int = 0) -> list[Metrics]:
+        """Metrics of the iterations after `since`, oldest first."""
+        # A copy made by C code holds the interpreter's lock: no append can come between.
+        newest = list(self._history)
+        index = len(newest)
+        while index and newest[index - 1]["iteration"] > since:
+            index -= 1
+        return newest[index:]
+
+    def update(self, **fields: Any) -> None:
+        """Publishes a snapshot with other values in the given fields."""
+        with self._lock:
+            self._replace(**fields)
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Adds a line to the log; warnings and errors are events too."""
+        with self._lock:
+            self._add_line(text, level)
+            if level != "info":
+                self._event(level, text=text)
+
+    def event(self, kind: str, text: str, **fields: object) -> None:
+        """Adds a line to the log and a record to events.jsonl."""
+        with self._lock:
+            self._add_line(text, "info")
+            self._event(kind, **fields)
+
+    def iteration(self, metrics: dict[str, float], **fields: Any) -> None:
+        """Publishes an iteration: completes its metrics with time and rate, stores them, and derives the snapshot's
+        figures. `fields` are further fields of the snapshot."""
+        seconds = metrics["time/iteration"]
+        with self._lock:
+            before = self._snapshot
+            steps = metrics["step"] - before.step
+            elapsed = before.elapsed + seconds
+            self._session_steps += steps
+            self._session_seconds += seconds
+            metrics["sps"] = steps / seconds if seconds > 0 else 0.0
+            metrics["time"] = elapsed
+            if "episode/score" in metrics:
+                self._scores.append((metrics["episode/count"], metrics["episode/score"]))
+                while sum(count for count, _ in self._scores) - self._scores[0][0] >= SCORE_EPISODES:
+                    self._scores.popleft()
+            frozen = MappingProxyType(metrics)
+            self._history.append(frozen)
+            phases = tuple(
+                Phase(key.removeprefix("time/"), value)
+                for key, value in metrics.items()
+                if key.startswith("time/") and key not in ("time/iteration",)
+            )
+            self._replace(
+                step=int(metrics["step"]),
+                iteration=int(metrics["iteration"]),
+                elapsed=elapsed,
+                steps_per_second=metrics["sps"],
+                average_steps_per_second=self._session_steps / self._session_seconds if self._session_seconds else None,
+                metrics=frozen,
+                phases=phases,
+                iteration_seconds=seconds,
+                **fields,
+            )
+            if self._folder is not None:
+                self._guard(lambda folder: folder.append_metrics(metrics))
+
+    def recent_score(self) -> float | None:
+        """Mean score of about the last hundred episodes, None before the first has ended."""
+        count = sum(count for count, _ in self._scores)
+        return sum(count * score for count, score in self._scores) / count if count else None
+
+    def record_state(self, state: str, **fields: object) -> None:
+        """Publishes the run's state and writes it to run.json with the last figures."""
+        with self._lock:
+            self._replace(state=state)
+            self._save_state(state, **fields)
+
+    def refresh_record(self) -> None:
+        """Writes run.json again with the present figures."""
+        with self._lock:
+            self._save_state(self._snapshot.state)
+
+    def _save_state(self, state: str, **fields: object) -> None:
+        now = self._snapshot
+        figures: dict[str, object] = {
+            "step": now.step,
+            "iteration": now.iteration,
+            "elapsed": now.elapsed,
+            "sps": now.average_steps_per_second,
+            "score": self.recent_score(),
+        }
+        self._guard(lambda folder: folder.set_state(state, **figures, **fields))
+
+    def _replace(self, **fields: Any) -> None:
+        self._snapshot = dataclasses.replace(self._snapshot, sequence=self._snapshot.sequence + 1, **fields)
+
+    def _add_line(self, text: str, level: str) -> None:
+        self._log.append(LogLine(time.time(), level, text))  # type: ignore[arg-type]
+        self._replace(log=tuple(self._log))
+
+    def _event(self, kind: str, **fields: object) -> None:
+        step = self._snapshot.step
+        self._guard(lambda folder: folder.append_event(kind, **({"step": step} | fields)))
+
+    def _guard(self, write: Any) -> None:
+        """Writes to the run folder; the first refusal is told, the rest would only repeat it."""
+        if self._folder is None:
+            return
+        try:
+            write(self._folder)
+        except RunError as error:
+            if not self._warned:
+                self._warned = True
+                self._add_line(f"{error}; training goes on", "warning")
+
+
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numeric keys of a record read back from metrics.jsonl (null stands for what was not finite)."""
+    return {key: value for key, value in record.items() if isinstance(value, int | float)}

@@ -1,0 +1,218 @@
+"""The learning algorithm: PPO with prioritized replay of trajectory segments.
+
+`Trainer.iterate` is the algorithm. Each noun it uses has a file of its own: the collector, the rollout buffer, the
+advantages, the segment sampler, the learner with its losses and its optimizer, the phase timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+import c_envs
+from engine.advantages import AdvantageSettings, compute_advantages
+from engine.collector import Collector, FusedCollector, Gate
+from engine.devices import worker_count
+from engine.learner import Learner, LearnerSettings
+from engine.losses import LossSettings
+from engine.optimizer import Optimizer, OptimizerSettings
+from engine.parallel import Workers
+from engine.phases import CudaPhaseTimer, PhaseTimer
+from engine.policy import Policy
+from engine.profile import Profile
+from engine.replay import Draw, SamplingSettings, SegmentSampler, priority_metric
+from engine.reuse import reuse_statistics
+from engine.rollout import RolloutBuffer
+from engine.schedules import annealed_beta, learning_rate_factor
+from engine.snapshot import ReplayView
+
+
+@dataclass(slots=True)
+class Report:
+    """What an iteration did: flat metrics, the replay panel's view, and the ended episodes' statistics in the metrics."""
+
+    metrics: dict[str, float]
+    replay: ReplayView
+
+
+class Trainer:
+    """Everything that learns. One instance lives in one thread; `profile` may be exchanged between minibatches."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        device: torch.device,
+        gate: Gate = lambda timer: None,
+        before_minibatch: Callable[[int, int], None] = lambda index, count: None,
+    ) -> None:
+        self.profile, self.device = profile, device
+        self.gate, self.before_minibatch = gate, before_minibatch
+        env, policy, train = profile.env, profile.policy, profile.train
+        spec = c_envs.spec(env.name, env.config)
+        environments = env.agents // spec.agents_per_environment
+        on_cpu = device.type == "cpu"
+        threads = worker_count(train.threads, env.agents) if on_cpu else 1
+        self.workers = Workers(threads)
+        self.batch = c_envs.Batch(
+            env.name, environments, seed=train.seed, threads=1 if on_cpu else env.threads, config=env.config, slots=train.horizon
+        )
+        seeds = torch.Generator().manual_seed(train.seed)
+        self.policy = Policy(
+            spec.observation_size, spec.actions, core=policy.core, hidden=policy.hidden, layers=policy.layers
+        )
+        self.policy.initialize(seeds)
+        self.policy.to(device)
+        self.action_generator = torch.Generator(device).manual_seed(train.seed)
+        self.draw_generator = torch.Generator(device).manual_seed(train.seed + 1)
+        state = self.policy.initial_state(env.agents, device)
+        self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
+        self.collector: Collector
+        if on_cpu:
+            self.collector = FusedCollector(self.batch, self.policy, self.buffer, self.action_generator, self.workers)
+        else:
+            self.collector = Collector(self.batch, self.policy, self.buffer, self.action_generator)
+        self.collector.reset()
+        self.collector.resume_observations()
+        self.optimizer = Optimizer(
+            self.policy,
+            OptimizerSettings(
+                muon=train.optimizer == "muon",
+                muon_momentum=train.muon_momentum,
+                adam_beta1=train.adam_beta1,
+                adam_beta2=train.adam_beta2,
+                adam_eps=train.adam_eps,
+            ),
+        )
+        self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
+        self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
+        self.timer: PhaseTimer = PhaseTimer() if on_cpu else CudaPhaseTimer()
+        self.steps_per_iteration = env.agents * train.horizon
+        self.segments_per_minibatch = train.minibatch // train.horizon
+        self.step = 0
+        self.iteration = 0
+        self.explained_variance: torch.Tensor | None = None
+        self.owed_segments = 0.0
+        """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's total steps that is done, in [0, 1]."""
+        return min(1.0, self.step / self.profile.train.total_steps)
+
+    def iterate(self) -> Report:
+        """One iteration: collect a horizon of every agent, then update on minibatches of its segments."""
+        self.timer.start()
+        self.collect()
+        for _ in self.minibatches():
+            self.compute_advantages()
+            self.update(self.draw())
+        return self.report()
+
+    def collect(self) -> None:
+        """Steps every agent through one horizon and sets all that counts per iteration to zero."""
+        self.collector.collect(self.timer, self.gate, self.profile.train.reward_clamp)
+        self.sampler.use_scheme(self.profile.replay.scheme)
+        self.sampler.start_iteration()
+        self.learner.start_iteration()
+        self.step += self.steps_per_iteration
+        self.iteration += 1
+        self.explained_variance = None
+
+    def minibatches(self) -> Iterator[int]:
+        """As many turns as make the mean use of a fresh segment equal to update_epochs.
+
+        What does not fill a minibatch is owed to the next iteration, so that any positive number holds in the long run.
+        """
+        self.owed_segments += self.profile.train.update_epochs * self.profile.env.agents
+        # The tolerance keeps sums such as 10 * 0.1 from losing a minibatch to rounding.
+        count = int(self.owed_segments / self.segments_per_minibatch + 1e-9)
+        self.owed_segments -= count * self.segments_per_minibatch
+        for index in range(count):
+            self.gate(self.timer)
+            self.before_minibatch(index, count)
+            yield index
+
+    def compute_advantages(self) -> None:
+        """Advantages of every segment from the values and ratios as the last minibatch left them."""
+        train, buffer = self.profile.train, self.buffer
+        settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
+        compute_advantages(
+            buffer.rewards,
+            buffer.values,
+            buffer.ratios,
+            buffer.done,
+            buffer.final_values,
+            buffer.bootstrap,
+            settings,
+            out=buffer.advantages,
+        )
+        if self.explained_variance is None:
+            self.explained_variance = 1 - buffer.advantages.var() / (buffer.advantages + buffer.values).var()
+        self.timer.lap("train/advantage")
+
+    def sampling_settings(self) -> SamplingSettings:
+        """The sampler's settings as they stand at this step."""
+        replay = self.profile.replay
+        return SamplingSettings(
+            alpha=replay.alpha,
+            beta=annealed_beta(replay.beta0, self.progress),
+            replacement=replay.replacement,
+            normalize_weights=replay.normalize_weights,
+        )
+
+    def draw(self) -> Draw:
+        """Chooses the next minibatch's segments by their present advantages."""
+        self.sampler.use_scheme(self.profile.replay.scheme)
+        metric = priority_metric(self.buffer.advantages, self.buffer.masks, self.profile.replay.metric)
+        drawn = self.sampler.draw(metric, self.segments_per_minibatch, self.sampling_settings())
+        self.timer.lap("train/draw")
+        return drawn
+
+    def update(self, drawn: Draw) -> None:
+        """One optimizer step on the drawn segments; their values and ratios are written back."""
+        train = self.profile.train
+        rate, adam_rate = self.learning_rates()
+        self.optimizer.set_rates(rate, adam_rate, train.weight_decay)
+        loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
+        self.learner.update(self.buffer, drawn, LearnerSettings(loss, train.max_grad_norm), self.timer)
+
+    def learning_rates(self) -> tuple[float, float]:
+        """Muon's and Adam's learning rate at this step of the schedule."""
+        train = self.profile.train
+        factor = learning_rate_factor(train.schedule, self.step, train.total_steps, train.warmup, train.min_lr_ratio)
+        return train.learning_rate * factor, train.adam_learning_rate * factor
+
+    def report(self) -> Report:
+        """The iteration in numbers. Reads the device once; phase times of a GPU are those of the iteration before."""
+        metrics: dict[str, float] = {"step": self.step, "iteration": self.iteration}
+        ended = self.batch.statistics()
+        metrics["episode/count"] = ended.episodes
+        if ended.episodes:
+            metrics["episode/return"] = ended.episode_return / ended.episodes
+            metrics["episode/score"] = ended.score / ended.episodes
+            metrics["episode/length"] = ended.length / ended.episodes
+        metrics |= self.learner.metrics()
+        if self.explained_variance is not None:
+            metrics["loss/explained_variance"] = float(self.explained_variance)
+        settings = self.sampling_settings()
+        metric = priority_metric(self.buffer.advantages, self.buffer.masks, self.profile.replay.metric)
+        distribution = self.sampler.scheme.distribution(metric, settings)
+        reuse, view = reuse_statistics(self.sampler, metric, distribution, self.buffer.rewards)
+        metrics |= reuse
+        metrics["replay/alpha"], metrics["replay/beta"] = settings.alpha, settings.beta
+        metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()
+        metrics["train/minibatches"] = self.learner.updates
+        self.timer.lap("report")
+        phases = self.timer.totals()
+        phases.pop("unaccounted", None)
+        metrics |= {f"time/{name}": seconds for name, seconds in phases.items()}
+        metrics["time/iteration"] = self.timer.wall()
+        metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
+        return Report(metrics, view)
+
+    def close(self) -> None:
+        """Ends the worker threads and frees the environments."""
+        self.workers.close()
+        self.batch.close()

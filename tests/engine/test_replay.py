@@ -1,0 +1,174 @@
+"""Prioritization against its formulas: frequencies, weights, and the laws that tie the schemes together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from engine.replay import (
+    SCHEMES,
+    SamplingSettings,
+    SegmentSampler,
+    importance_weights,
+    priority_metric,
+    probabilities,
+)
+from engine.reuse import reuse_statistics
+
+METRIC = torch.tensor([0.1, 0.5, 1.0, 2.0, 4.0, 0.0, 8.0, 3.0])
+
+
+def settings(alpha: float = 0.8, beta: float = 1.0, replacement: bool = True, normalize: bool = False) -> SamplingSettings:
+    return SamplingSettings(alpha=alpha, beta=beta, replacement=replacement, normalize_weights=normalize)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def chi_square(counts: np.ndarray, expected: np.ndarray) -> float:
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def chi_square_limit(degrees: int) -> float:
+    """The 99.99 % quantile (Wilson and Hilferty's approximation)."""
+    return degrees * (1 - 2 / (9 * degrees) + 3.719 * math.sqrt(2 / (9 * degrees))) ** 3
+
+
+def test_each_metric_is_what_its_name_says() -> None:
+    advantages = torch.tensor([[1.0, -4.0], [-2.0, 0.5], [3.0, 7.0]])
+    masks = torch.tensor([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    assert priority_metric(advantages, None, "sum").tolist() == [6.0, 11.5]
+    assert priority_metric(advantages, masks, "sum").tolist() == [6.0, 4.5]
+    assert priority_metric(advantages, masks, "mean").tolist() == [2.0, 2.25]
+    assert priority_metric(advantages, masks, "max").tolist() == [3.0, 4.0]
+    assert priority_metric(advantages, masks, "eta").tolist() == pytest.approx([0.9 * 3 + 0.1 * 2, 0.9 * 4 + 0.1 * 2.25])
+
+
+def test_probabilities_follow_the_power_law() -> None:
+    chances = probabilities(METRIC, 0.7)
+    powers = [(m + 1e-6) ** 0.7 for m in METRIC.tolist()]
+    np.testing.assert_allclose(chances.numpy(), np.array(powers) / sum(powers), rtol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_draws_with_replacement_have_the_stated_frequencies(alpha: float) -> None:
+    sampler = SegmentSampler(8, generator())
+    sampler.use_scheme("prioritized")
+    for _ in range(1000):
+        sampler.draw(METRIC, 40, settings(alpha))
+    powers = (METRIC.double().numpy() + 1e-6) ** alpha
+    expected = powers / powers.sum() * 40_000
+    common = expected > 5
+    assert chi_square(sampler.uses.numpy()[common], expected[common]) < chi_square_limit(int(common.sum()) - 1)
+
+
+def test_draws_without_replacement_have_the_frequencies_of_successive_draws() -> None:
+    """Pairs drawn without replacement come as often as when one draws twice from what is left."""
+    metric = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    scheme = SCHEMES["prioritized"]()
+    rng, counts = generator(), np.zeros((4, 4))
+    for _ in range(30_000):
+        first, second = scheme.draw(metric, 2, settings(1.0, replacement=False), rng).segments.tolist()
+        assert first != second
+        counts[first, second] += 1
+    chances = probabilities(metric, 1.0).numpy()
+    expected = np.array([[chances[i] * chances[j] / (1 - chances[i]) if i != j else 0.0 for j in range(4)] for i in range(4)])
+    pairs = ~np.eye(4, dtype=bool)
+    assert chi_square(counts[pairs], expected[pairs] * 30_000) < chi_square_limit(11)
+
+
+@pytest.mark.parametrize("replacement", [True, False])
+def test_alpha_zero_is_uniform_sampling_exactly(replacement: bool) -> None:
+    """The same random numbers choose the same segments with the same weights."""
+    one = SCHEMES["prioritized"]().draw(METRIC, 5, settings(0.0, 0.6, replacement), generator(7))
+    two = SCHEMES["uniform"]().draw(METRIC.flip(0), 5, settings(0.9, 0.6, replacement), generator(7))
+    assert torch.equal(one.segments, two.segments)
+    assert torch.equal(one.weights, two.weights)
+    assert torch.allclose(one.weights, torch.ones(5))
+
+
+def test_weights_follow_their_formula() -> None:
+    chances = probabilities(METRIC, 0.8)
+    weights = importance_weights(chances, 8, 0.4, normalized=False)
+    np.testing.assert_allclose(weights.numpy(), [(8 * p) ** -0.4 for p in chances.tolist()], rtol=1e-5)
+    assert importance_weights(chances, 8, 0.4, normalized=True).max() == 1.0
+    assert torch.equal(importance_weights(chances, 8, 0.0, normalized=False), torch.ones(8))
+
+
+def test_with_beta_one_the_weighted_mean_is_unbiased() -> None:
+    """E[w x] over prioritized draws equals the plain mean of x, whatever the priorities."""
+    values = torch.arange(8, dtype=torch.float64)
+    drawn = SCHEMES["prioritized"]().draw(METRIC + 0.1, 400_000, settings(0.6, 1.0), generator(3))
+    products = drawn.weights.double() * values[drawn.segments]
+    error = products.std() / math.sqrt(len(products))
+    assert abs(float(products.mean() - values.mean())) < 4 * float(error)
+
+
+def test_topk_takes_the_highest_and_weighs_them_equally() -> None:
+    drawn = SCHEMES["topk"]().draw(METRIC, 3, settings(), generator())
+    assert drawn.segments.tolist() == [6, 4, 7]
+    assert torch.equal(drawn.weights, torch.ones(3))
+
+
+def test_sequential_uses_every_segment_once_before_any_twice() -> None:
+    sampler = SegmentSampler(8, generator())
+    sampler.use_scheme("sequential")
+    for round_ in range(1, 4):
+        for _ in range(2):
+            sampler.draw(METRIC, 4, settings())
+        assert sampler.uses.tolist() == [round_] * 8
+    orders = {tuple(SCHEMES["sequential"]().draw(METRIC, 8, settings(), generator(s)).segments.tolist()) for s in range(5)}
+    assert len(orders) > 1, "the order is shuffled"
+
+
+def test_sequential_fills_a_minibatch_across_two_rounds() -> None:
+    sampler = SegmentSampler(8, generator())
+    sampler.use_scheme("sequential")
+    for _ in range(8):
+        sampler.draw(METRIC, 3, settings())
+    assert sampler.uses.tolist() == [3] * 8
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_counts_and_weights_of_an_iteration_start_at_zero(scheme: str) -> None:
+    sampler = SegmentSampler(8, generator())
+    sampler.use_scheme(scheme)
+    sampler.draw(METRIC, 4, settings())
+    sampler.start_iteration()
+    assert sampler.uses.sum() == 0
+    sampler.draw(METRIC, 4, settings())
+    assert sampler.uses.sum() == 4
+
+
+def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None:
+    sampler = SegmentSampler(8, generator())
+    sampler.use_scheme("topk")
+    for _ in range(12):
+        sampler.draw(METRIC, 2, settings())
+    chances = probabilities(METRIC, 1.0)
+    rewards = torch.ones(5, 8) * torch.arange(8)
+    values, view = reuse_statistics(sampler, METRIC, chances, rewards)
+    assert values["replay/uses_mean"] == 3.0
+    assert values["replay/uses_max"] == 12.0
+    assert values["replay/unused"] == 0.75
+    p = chances.numpy()
+    assert values["replay/ess"] == pytest.approx(p.sum() ** 2 / (8 * (p**2).sum()))
+    positive = p[p > 0]
+    assert values["replay/entropy"] == pytest.approx(-(positive * np.log(positive)).sum() / math.log(8))
+    assert view.uses_histogram == (6, 0, 0, 0, 0, 0, 0, 0, 2), "the last bin also holds every larger count"
+    assert sum(view.priority_histogram) == 8
+    assert [row.agent for row in view.top[:3]] == [6, 4, 7]
+    assert view.top[0].uses == 12
+    assert view.top[0].score == 30.0
+
+
+def test_a_uniform_distribution_has_full_effective_size() -> None:
+    sampler = SegmentSampler(8, generator())
+    values, view = reuse_statistics(sampler, torch.ones(8), probabilities(torch.ones(8), 1.0), torch.zeros(3, 8))
+    assert values["replay/ess"] == pytest.approx(1.0)
+    assert values["replay/entropy"] == pytest.approx(1.0)
+    assert "replay/weight_mean" not in values, "no draw, no weight"
+    assert sum(view.priority_histogram) == 8
