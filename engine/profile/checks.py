@@ -138,8 +138,16 @@ def _check_config(environment: str, config: Mapping[str, object]) -> tuple[Mappi
         try:
             return environments.resolved(environment, config), []
         except environments.ConfigError as error:
-            problems.append(Problem(ENVIRONMENT_SETTINGS, f"does not fit together: {printable(str(error), 300)}"))
+            problems.append(_refusal(str(error).removeprefix(f"{environment}: "), fields))
     return {}, problems
+
+
+def _refusal(text: str, fields: Mapping[str, FieldInfo]) -> Problem:
+    """What the environment said of settings that are each in their range, put to the setting that it names first."""
+    name, _, rest = text.partition(" ")
+    if name in fields:
+        return Problem((*ENVIRONMENT_SETTINGS, name), printable(rest, 300))
+    return Problem(ENVIRONMENT_SETTINGS, f"will not do: {printable(text, 300)}")
 
 
 def _fits(field: FieldInfo, value: object) -> bool:
@@ -192,7 +200,7 @@ def check_agreement(settings: Settings, device: str) -> Iterator[Problem]:
             f"is longer than the run: train.total_steps = {shown(train.total_steps)}; write at most that",
             shown(train.warmup),
         )
-    if train.precision == "bfloat16" and device == "cpu":
+    if train.precision == "bfloat16" and device == "cpu" and train.device in ("auto", "cpu"):
         yield Problem(
             ("train", "precision"),
             "needs a GPU: write it below [on.cuda.train], where it does not reach the CPU",

@@ -71,7 +71,9 @@ def resolve(
     variants: dict[str, Settings] = {}
     for device, variant in on.items():
         its_settings, its_found = check_values(merged(tree, variant))
-        lines += [line(problem, f"on.{device}.") for problem in its_found if holds(variant, problem.path)]
+        # The faults of the shared part are told already; without any, whatever is wrong here is the variant's.
+        its_found = [problem for problem in its_found if settings or holds(variant, problem.path)]
+        lines += [line(problem, f"on.{device}.") for problem in its_found]
         if its_settings:
             variants[device] = its_settings
     if settings and not lines:
