@@ -147,6 +147,8 @@ def remove_folder(disk: Disk, path: Path) -> None:
     if temporary.exists():
         disk.remove_tree(temporary)
     disk.rename(path, temporary)
+    # Without this a power loss could bring the old name back over a folder that is half empty.
+    disk.sync_folder(path.parent)
     disk.remove_tree(temporary)
 
 

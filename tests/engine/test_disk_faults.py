@@ -1,0 +1,397 @@
+"""A run's folder after a fault at every single operation on the disk: the old content or the new, never neither.
+
+The disks here stop the process, lose the power or run full at the Nth operation, for every N there is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.checkpoint import Checkpoint, read_checkpoint
+from engine.durable import Disk
+from engine.errors import RunError
+from engine.run_folder import RunFolder
+
+
+class Killed(BaseException):
+    """The process ends here: nothing may run after it."""
+
+
+class HastyDisk(Disk):
+    """Does not wait for the medium; small writes, so that a small file takes many."""
+
+    chunk_bytes = 5
+
+    def sync(self, descriptor: int) -> None: ...
+
+    def sync_folder(self, path: Path) -> None: ...
+
+
+class FaultyDisk(HastyDisk):
+    """Calls `fault` in place of operation number `at`. `calls` counts the operations so far."""
+
+    def __init__(self, at: int, fault: Callable[[], None]) -> None:
+        self.at = at
+        self.calls = 0
+        self.dead = False
+        self._fault = fault
+
+    def _operation(self) -> None:
+        if self.dead:
+            raise Killed
+        self.calls += 1
+        if self.calls == self.at:
+            try:
+                self._fault()
+            except Killed:
+                self.dead = True
+                raise
+
+    def create(self, path: Path) -> int:
+        self._operation()
+        return super().create(path)
+
+    def open_append(self, path: Path) -> int:
+        self._operation()
+        return super().open_append(path)
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        dead = self.dead
+        try:
+            self._operation()
+        except BaseException:
+            if not dead:
+                super().write(descriptor, data[: len(data) // 2])  # a torn write: the first half arrived
+            raise
+        return super().write(descriptor, data)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self._operation()
+        super().truncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        self._operation()
+
+    def sync_folder(self, path: Path) -> None:
+        self._operation()
+
+    def make_folder(self, path: Path) -> None:
+        self._operation()
+        super().make_folder(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._operation()
+        super().rename(source, target)
+
+    def remove_file(self, path: Path) -> None:
+        self._operation()
+        super().remove_file(path)
+
+    def remove_tree(self, path: Path) -> None:
+        dead = self.dead
+        try:
+            self._operation()
+        except BaseException:
+            for victim in sorted(path.rglob("*"))[: not dead]:  # the first file is gone already
+                victim.unlink()
+            raise
+        super().remove_tree(path)
+
+
+class PowerLossDisk(FaultyDisk):
+    """Remembers what is not synced yet, so that `lose` can take it away as a power loss may."""
+
+    def __init__(self, at: int, fault: Callable[[], None]) -> None:
+        super().__init__(at, fault)
+        self._unsynced_content: set[int] = set()
+        self._unsynced_names: list[tuple[int, Callable[[], None]]] = []
+        """Inode of the folder that holds the name, and what takes the name back."""
+
+    def create(self, path: Path) -> int:
+        descriptor = super().create(path)
+        inode, folder = os.fstat(descriptor).st_ino, path.parent.stat().st_ino
+        self._unsynced_content.add(inode)
+
+        def undo() -> None:
+            for file in self._root.rglob(path.name):  # its folder may have another name by now
+                if file.stat().st_ino == inode:
+                    file.unlink()
+
+        self._unsynced_names.append((folder, undo))
+        return descriptor
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        self._unsynced_content.discard(os.fstat(descriptor).st_ino)
+
+    def make_folder(self, path: Path) -> None:
+        super().make_folder(path)
+        self._unsynced_names.append((path.parent.stat().st_ino, lambda: shutil.rmtree(path, ignore_errors=True)))
+
+    def rename(self, source: Path, target: Path) -> None:
+        before = target.read_bytes() if target.is_file() else None
+        super().rename(source, target)
+
+        def undo() -> None:
+            if target.exists():
+                target.rename(source)
+            if before is not None:
+                target.write_bytes(before)
+
+        self._unsynced_names.append((target.parent.stat().st_ino, undo))
+
+    def sync_folder(self, path: Path) -> None:
+        super().sync_folder(path)
+        folder = path.stat().st_ino
+        self._unsynced_names = [(parent, undo) for parent, undo in self._unsynced_names if parent != folder]
+
+    def lose(self, root: Path) -> None:
+        """Take away all that no sync has made durable: first the content of files, then names, the last one first."""
+        self._root = root
+        for file in [path for path in root.rglob("*") if path.is_file()]:
+            if file.stat().st_ino in self._unsynced_content:
+                os.truncate(file, 0)
+        for _, undo in reversed(self._unsynced_names):
+            undo()
+
+
+def kill() -> None:
+    raise Killed
+
+
+def no_space() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def checkpoint(value: int) -> Checkpoint:
+    """Every group and the manifest carry `value`, so that a mixture of two checkpoints would show."""
+    groups = {group: {"w": torch.full((24,), float(value))} for group in ("policy", "optimizer", "state")}
+    return Checkpoint(groups, {"value": value})
+
+
+def value_of(found: Checkpoint) -> int:
+    values = {float(x) for tensors in found.tensors.values() for x in tensors["w"]} | {float(found.manifest["value"])}
+    assert len(values) == 1, f"a mixture: {values}"
+    assert len(found.tensors) == 3
+    return int(values.pop())
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    """A run with checkpoints at steps 100, 200 and 300, the first the best, so that a further save also prunes."""
+    with RunFolder.create(tmp_path / "template", "run", "p", "a = 1\n", {"seed": 1}, disk=HastyDisk()) as folder:
+        for step in (100, 200, 300):
+            folder.save_checkpoint(step, checkpoint(step), score=-step, keep=3)
+        folder.append_metrics({"iteration": 1, "step": 300})
+        return folder.path
+
+
+def trials(template: Path, make: Callable[[int], FaultyDisk]) -> Iterator[tuple[Path, RunFolder, FaultyDisk]]:
+    """A fresh copy of the run with a disk that fails at the Nth operation, for each N, until N is never reached."""
+    at = 1
+    while True:
+        path = template.parent.parent / f"trial-{at}"
+        shutil.copytree(template, path)
+        folder = RunFolder.open(path, disk=HastyDisk())
+        disk = make(at)
+        folder._disk = folder.checkpoints._disk = folder._metrics._disk = folder._events._disk = disk
+        yield path, folder, disk
+        folder.close()
+        shutil.rmtree(path)
+        if disk.calls < at:
+            return
+        at += 1
+
+
+def look(path: Path) -> tuple[int, list[str]]:
+    """What the next session finds: the value it resumes from, and the names in the checkpoints' folder.
+
+    Whatever bears a checkpoint's name is whole, also one whose removal was interrupted.
+    """
+    with RunFolder.open(path, disk=HastyDisk()) as folder:
+        _, found, skipped = folder.newest_good()
+        assert skipped == []
+        for checkpoint_path in folder.checkpoints.paths():
+            value_of(read_checkpoint(checkpoint_path))
+        return value_of(found), sorted(os.listdir(folder.checkpoints_dir))
+
+
+def test_a_kill_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
+    """Also what a reader finds at that moment, before anybody cleans up, is whole."""
+    seen: list[int] = []
+    for path, folder, disk in trials(template, lambda at: FaultyDisk(at, kill)):
+        saved = False
+        with contextlib.suppress(Killed):
+            folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
+            saved = True
+        assert value_of(RunFolder.read(path).newest_good()[1]) in (300, 400)
+        folder.close()
+        value, names = look(path)
+        assert not any(name.startswith(".") for name in names)
+        assert value == (400 if saved else value)
+        assert value in (300, 400)
+        seen.append(value)
+    assert seen == sorted(seen), "once the new one is there it stays"
+    assert len(seen) > 200
+    assert set(seen) == {300, 400}
+
+
+def test_a_power_loss_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
+    """What was not synced is gone. A save that has returned survives even so."""
+    seen: list[int] = []
+    for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill)):
+        assert isinstance(disk, PowerLossDisk)
+        saved = False
+        with contextlib.suppress(Killed):
+            folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
+            saved = True
+        folder.close()
+        disk.lose(path)
+        value, _ = look(path)
+        assert value == 400 if saved else value in (300, 400)
+        seen.append(value)
+    assert len(seen) > 200
+    assert set(seen) == {300, 400}
+
+
+def test_a_full_disk_at_every_operation_of_a_save_keeps_the_old_and_says_so(template: Path) -> None:
+    failures = 0
+    for path, folder, disk in trials(template, lambda at: FaultyDisk(at, no_space)):
+        saved = False
+        try:
+            folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
+            saved = True
+        except RunError as error:
+            assert "No space left on device" in str(error)
+            assert "untouched" in str(error)
+            failures += 1
+        disk.at, calls = 0, disk.calls
+        left = os.listdir(folder.checkpoints_dir)
+        assert saved or not any(name.startswith(".") for name in left), "the temporary is gone"
+        assert {"step-000000000100", "step-000000000300"} <= set(left)
+        # The save that follows, with room again, needs no new session.
+        assert folder.save_checkpoint(500, checkpoint(500), score=None, keep=2).exists()
+        assert value_of(folder.newest_good()[1]) == 500
+        folder.close()
+        assert look(path)[0] == 500
+        disk.calls = calls
+    assert failures > 100
+
+
+def test_a_kill_at_every_operation_of_a_second_save_at_one_step_leaves_one_of_the_two(template: Path) -> None:
+    seen: list[int] = []
+    for path, folder, _ in trials(template, lambda at: PowerLossDisk(at, kill)):
+        with contextlib.suppress(Killed):
+            folder.save_checkpoint(300, checkpoint(301), score=None, keep=2)
+        folder.close()
+        seen.append(look(path)[0])
+    assert set(seen) == {300, 301}
+    assert seen == sorted(seen)
+
+
+def test_a_kill_at_every_operation_leaves_run_json_old_or_new(template: Path) -> None:
+    seen = []
+    for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill)):
+        assert isinstance(disk, PowerLossDisk)
+        with contextlib.suppress(Killed):
+            folder.set_state("finished", step=300)
+        folder.close()
+        disk.lose(path)
+        seen.append(RunFolder.read(path).record["state"])
+    assert seen[0] == "starting"
+    assert seen[-1] == "finished"
+    assert set(seen) == {"starting", "finished"}
+
+
+def test_a_kill_at_every_operation_of_a_metrics_rewrite_leaves_the_old_or_the_new(template: Path) -> None:
+    with RunFolder.open(template, disk=HastyDisk()) as folder:
+        for iteration in (2, 3, 4):
+            folder.append_metrics({"iteration": iteration})
+    seen = []
+    for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill)):
+        assert isinstance(disk, PowerLossDisk)
+        with contextlib.suppress(Killed):
+            folder.truncate_metrics_after(2)
+        folder.close()
+        disk.lose(path)
+        seen.append([record["iteration"] for record in RunFolder.read(path).read_metrics()])
+    assert seen[0] == [1, 2, 3, 4]
+    assert seen[-1] == [1, 2]
+    assert all(numbers in ([1, 2, 3, 4], [1, 2]) for numbers in seen)
+
+
+def test_a_full_disk_at_every_operation_of_making_a_run_leaves_no_folder(tmp_path: Path) -> None:
+    for at in range(1, 1000):
+        disk = FaultyDisk(at, no_space)
+        try:
+            with RunFolder.create(tmp_path / "runs", "run", "p", "a = 1\n", {}, disk=disk):
+                break
+        except RunError as error:
+            assert "No space left on device" in str(error)
+            assert not (tmp_path / "runs" / "run").exists()
+    assert 10 < at < 999
+
+
+def test_a_full_disk_at_a_metrics_line_is_a_run_error_and_later_lines_are_whole(template: Path) -> None:
+    for path, folder, disk in trials(template, lambda at: FaultyDisk(at, no_space)):
+        for iteration in (2, 3, 4):
+            with contextlib.suppress(RunError):
+                folder.append_metrics({"iteration": iteration})
+        disk.at = 0
+        folder.append_metrics({"iteration": 5})
+        folder.close()
+        numbers = [record["iteration"] for record in RunFolder.read(path).read_metrics()]
+        assert numbers[0] == 1
+        assert numbers[-1] == 5
+        assert len(numbers) >= 4, "only the line that failed is missing"
+        text = (path / "metrics.jsonl").read_text()
+        assert text.count("\n") == len(numbers)
+        assert text.endswith("\n")
+
+
+def test_a_file_size_limit_of_the_system_is_met_like_a_full_disk(template: Path) -> None:
+    """The kernel itself refuses here, in the middle of whichever file is the first to be too large."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    refused = 0
+    for limit in range(0, 1100, 50):
+        with RunFolder.open(template, disk=HastyDisk()) as folder:
+            before = folder.checkpoints.paths()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            try:
+                folder.save_checkpoint(1000 + limit, checkpoint(1000 + limit), keep=2)
+            except RunError as error:
+                refused += 1
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+                assert "too large" in str(error)
+                assert folder.checkpoints.paths() == before
+                assert sorted(os.listdir(folder.checkpoints_dir)) == [path.name for path in before]
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert 0 < refused < 22
+
+
+def test_a_real_process_that_ends_amid_a_save_leaves_a_run_that_opens(template: Path) -> None:
+    """The kernel drops the dead writer's lock, and what it had written is what the next one finds."""
+    for at in range(3, 140, 15):
+        path = template.parent.parent / f"real-{at}"
+        shutil.copytree(template, path)
+        child = os.fork()
+        if child == 0:
+            try:
+                folder = RunFolder.open(path, disk=HastyDisk())
+                folder.checkpoints._disk = FaultyDisk(at, lambda: os._exit(9))
+                folder.save_checkpoint(400, checkpoint(400), keep=2)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
+        assert RunFolder.list(path.parent)[-1].state
+        assert look(path)[0] in (300, 400)
