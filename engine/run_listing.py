@@ -142,12 +142,16 @@ def find_run(root: Path, name: str | Path | None = None) -> Path:
     if len(begin) == 1:
         return root / begin[0]
     if begin:
-        raise RunError(f"{name!r} is the beginning of {len(begin)} runs: {_some(begin)}; type more of the name")
+        raise RunError(
+            f"'{plain_text(name)}' is the beginning of {len(begin)} runs: {_some(begin)}; type more of the name"
+        )
     if not names:
-        raise RunError(f"there is no run {name!r}: {str(root)!r} holds no runs; name another folder with --runs")
+        raise RunError(
+            f"there is no run '{plain_text(name)}': {str(root)!r} holds no runs; name another folder with --runs"
+        )
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or [known for known in names if name in known]
     hint = f"did you mean {_some(near)}?" if near else f"there are {_some(names)}"
-    raise RunError(f"there is no run {plain_text(name)!r} in {str(root)!r}: {hint}")
+    raise RunError(f"there is no run '{plain_text(name)}' in {str(root)!r}: {hint}")
 
 
 def folder_bytes(path: Path) -> int:

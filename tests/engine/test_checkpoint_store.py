@@ -102,7 +102,7 @@ def test_the_newest_good_checkpoint_is_found_behind_damaged_ones(store: Checkpoi
 
 
 def test_where_every_checkpoint_is_damaged_each_reason_is_told(store: CheckpointStore) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint in .* yet"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* yet"):
         store.newest_good()
     for step in (10, 20):
         damage(store.save(step, checkpoint(), None, keep=3))

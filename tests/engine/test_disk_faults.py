@@ -29,7 +29,7 @@ class Killed(BaseException):
 class HastyDisk(Disk):
     """Does not wait for the medium; small writes, so that a small file takes many."""
 
-    chunk_bytes = 5
+    chunk_bytes = 24
 
     def sync(self, descriptor: int) -> None: ...
 
@@ -39,7 +39,8 @@ class HastyDisk(Disk):
 class FaultyDisk(HastyDisk):
     """Calls `fault` in place of operation number `at`. `calls` counts the operations so far."""
 
-    def __init__(self, at: int, fault: Callable[[], None]) -> None:
+    def __init__(self, at: int, fault: Callable[[], None], chunk_bytes: int = 24) -> None:
+        self.chunk_bytes = chunk_bytes
         self.at = at
         self.calls = 0
         self.dead = False
@@ -110,8 +111,8 @@ class FaultyDisk(HastyDisk):
 class PowerLossDisk(FaultyDisk):
     """Remembers what is not synced yet, so that `lose` can take it away as a power loss may."""
 
-    def __init__(self, at: int, fault: Callable[[], None]) -> None:
-        super().__init__(at, fault)
+    def __init__(self, at: int, fault: Callable[[], None], chunk_bytes: int = 24) -> None:
+        super().__init__(at, fault, chunk_bytes)
         self._unsynced_content: set[int] = set()
         self._unsynced_names: list[tuple[int, Callable[[], None]]] = []
         """Inode of the folder that holds the name, and what takes the name back."""
@@ -228,7 +229,7 @@ def look(path: Path) -> tuple[int, list[str]]:
 def test_a_kill_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
     """Also what a reader finds at that moment, before anybody cleans up, is whole."""
     seen: list[int] = []
-    for path, folder, disk in trials(template, lambda at: FaultyDisk(at, kill)):
+    for path, folder, _ in trials(template, lambda at: FaultyDisk(at, kill, chunk_bytes=5)):
         saved = False
         with contextlib.suppress(Killed):
             folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
@@ -248,7 +249,7 @@ def test_a_kill_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_ne
 def test_a_power_loss_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
     """What was not synced is gone. A save that has returned survives even so."""
     seen: list[int] = []
-    for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill)):
+    for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill, chunk_bytes=5)):
         assert isinstance(disk, PowerLossDisk)
         saved = False
         with contextlib.suppress(Killed):
@@ -266,14 +267,14 @@ def test_a_power_loss_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_
 def test_a_full_disk_at_every_operation_of_a_save_keeps_the_old_and_says_so(template: Path) -> None:
     failures = 0
     for path, folder, disk in trials(template, lambda at: FaultyDisk(at, no_space)):
-        saved = False
+        saved, said = False, ""
         try:
             folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
             saved = True
         except RunError as error:
-            assert "No space left on device" in str(error)
-            assert "untouched" in str(error)
+            said = str(error)
             failures += 1
+        assert saved or ("No space left on device" in said and "untouched" in said)
         disk.at, calls = 0, disk.calls
         left = os.listdir(folder.checkpoints_dir)
         assert saved or not any(name.startswith(".") for name in left), "the temporary is gone"
@@ -284,7 +285,7 @@ def test_a_full_disk_at_every_operation_of_a_save_keeps_the_old_and_says_so(temp
         folder.close()
         assert look(path)[0] == 500
         disk.calls = calls
-    assert failures > 100
+    assert failures > 50
 
 
 def test_a_kill_at_every_operation_of_a_second_save_at_one_step_leaves_one_of_the_two(template: Path) -> None:
@@ -336,8 +337,9 @@ def test_a_full_disk_at_every_operation_of_making_a_run_leaves_no_folder(tmp_pat
             with RunFolder.create(tmp_path / "runs", "run", "p", "a = 1\n", {}, disk=disk):
                 break
         except RunError as error:
-            assert "No space left on device" in str(error)
-            assert not (tmp_path / "runs" / "run").exists()
+            said = str(error)
+        assert "No space left on device" in said
+        assert not (tmp_path / "runs" / "run").exists()
     assert 10 < at < 999
 
 
@@ -365,17 +367,18 @@ def test_a_file_size_limit_of_the_system_is_met_like_a_full_disk(template: Path)
     for limit in range(0, 1100, 50):
         with RunFolder.open(template, disk=HastyDisk()) as folder:
             before = folder.checkpoints.paths()
+            said = ""
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
             try:
                 folder.save_checkpoint(1000 + limit, checkpoint(1000 + limit), keep=2)
             except RunError as error:
-                refused += 1
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-                assert "too large" in str(error)
-                assert folder.checkpoints.paths() == before
-                assert sorted(os.listdir(folder.checkpoints_dir)) == [path.name for path in before]
+                said = str(error)
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            if said:
+                refused += 1
+                assert "too large" in said
+                assert sorted(os.listdir(folder.checkpoints_dir)) == [path.name for path in before]
     assert 0 < refused < 22
 
 
