@@ -49,6 +49,8 @@ class RunFolder:
         self.checkpoints = CheckpointStore(path / CHECKPOINTS, disk)
         self._disk = disk
         self._lock = lock
+        self._before: dict[str, Any] | None = None
+        """What run.json held before this session, until this session has got further than "starting"."""
         self._metrics = JsonLinesWriter(path / METRICS, disk)
         self._events = JsonLinesWriter(path / EVENTS, disk)
 
@@ -104,7 +106,7 @@ class RunFolder:
         record = run_listing.read_record(path) or {}
         if lock is None:
             raise RunError(
-                f"the run {path.name!r} is being written by process {record.get('pid', '?')} on "
+                f"the run {path.name!r} is being written by process {plain_text(str(record.get('pid', '?')))} on "
                 f"{plain_text(str(record.get('host', '?')))}: attach to it, or stop it first"
             )
         folder = cls(path, record, lock, disk)
@@ -117,7 +119,9 @@ class RunFolder:
             count = sessions + 1 if type(sessions) is int else 2
             fresh = _identity(path.name, str(record.get("profile", "?")))
             folder.record = fresh | record | {key: fresh[key] for key in _OF_THE_PROCESS} | {"sessions": count}
+            folder.record.pop("error", None)  # it was the earlier session's
             folder.set_state("starting")
+            folder._before = record or None
         except BaseException as error:
             folder.close()
             if isinstance(error, OSError):
@@ -182,6 +186,8 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"cannot write {RUN_JSON} in {str(self.path)!r}: {reason(error)}") from error
         self.record = record
+        if state != "starting":
+            self._before = None
 
     def append_metrics(self, metrics: Mapping[str, object]) -> None:
         """Add one iteration's metrics, non-finite numbers as null. RunError when the disk refuses: worth a warning."""
@@ -228,7 +234,14 @@ class RunFolder:
         return self.checkpoints.best()
 
     def close(self) -> None:
-        """Close the files and let the next writer in. The state stays as it was last set."""
+        """Close the files and let the next writer in.
+
+        The state stays as it was last set. A session that opened a run and never got further than "starting", because
+        there was no checkpoint to resume say, leaves run.json as it was: a finished run stays finished.
+        """
+        if self._lock is not None and self._before is not None:
+            with contextlib.suppress(OSError, strict_json.JsonFault):
+                replace_file(self._disk, self.path / RUN_JSON, strict_json.dumps(self._before) + b"\n")
         self._metrics.close()
         self._events.close()
         if self._lock is not None:

@@ -217,6 +217,34 @@ def test_a_run_whose_run_json_is_damaged_can_be_gone_on_with(folder: RunFolder, 
         assert run_json(again)["state"] == "starting"
 
 
+def test_a_session_that_never_gets_to_train_leaves_the_run_as_it_was(folder: RunFolder) -> None:
+    """A resume that finds nothing to resume must not turn a finished run into a lost one."""
+    folder.set_state("finished", step=1000)
+    before = run_json(folder)
+    folder.close()
+    again = RunFolder.open(folder.path)
+    assert run_json(again)["state"] == "starting"
+    again.close()
+    assert run_json(folder) == before
+    with RunFolder.open(folder.path) as trained:
+        trained.set_state("running")
+    assert run_json(folder)["state"] == "running"
+
+
+def test_the_error_of_an_earlier_session_is_forgotten(folder: RunFolder) -> None:
+    folder.set_state("failed", error="out of memory")
+    folder.close()
+    with RunFolder.open(folder.path) as again:
+        again.set_state("running")
+        assert "error" not in run_json(again)
+
+
+def test_the_profile_can_be_replaced_by_an_edited_one(folder: RunFolder) -> None:
+    folder.replace_profile("[env]\nagents = 2\n")
+    assert folder.profile_toml == "[env]\nagents = 2\n"
+    assert RunFolder.read(folder.path).profile_toml == folder.profile_toml
+
+
 def test_opening_clears_what_a_crash_left(folder: RunFolder) -> None:
     folder.close()
     (folder.path / ".tmp-run.json").write_text("torn")
