@@ -1,15 +1,11 @@
+# Typing knows buffers from Python 3.12 on; until then anything that has one is an object.
 from typing import final
 
-from typing_extensions import Buffer
-
-def environments() -> tuple[
-    tuple[str, str, tuple[tuple[str, str, float, float, float, str, str], ...]], ...
-]: ...
+def environments() -> tuple[tuple[str, str, tuple[tuple[str, str, float, float, float, str, str], ...]], ...]: ...
 def roles() -> tuple[str, ...]: ...
 def check(name: str, settings: tuple[float, ...], /) -> None: ...
-def spec(
-    name: str, settings: tuple[float, ...], /
-) -> tuple[int, bytes, bytes, int, int, int, int, int]: ...
+def spec(name: str, settings: tuple[float, ...], /) -> tuple[int, bytes, bytes, int, int, int, int, int]: ...
+
 @final
 class Batch:
     def __new__(
@@ -17,13 +13,13 @@ class Batch:
     ) -> Batch: ...
     def bind(
         self,
-        observations: Buffer,
-        actions: Buffer,
-        rewards: Buffer,
-        terminals: Buffer,
-        truncations: Buffer,
-        masks: Buffer,
-        final_observations: Buffer,
+        observations: object,
+        actions: object,
+        rewards: object,
+        terminals: object,
+        truncations: object,
+        masks: object,
+        final_observations: object,
     ) -> None: ...
     def reset(self) -> None: ...
     def step(self, slot: int, first: int, count: int, /) -> None: ...

@@ -41,10 +41,8 @@ static void ENV_ADAPT(observe_range)(const EnvRange *range, int64_t first, int64
 static void ENV_ADAPT(step_range)(const EnvRange *range, int64_t first, int64_t last) {
     const ENV_CONFIG *config = (const ENV_CONFIG *)range->config;
     ENV_STATE *states = (ENV_STATE *)range->states;
-    EnvSpec spec;
-    ENV_OWN(spec)(config, &spec);
     const int64_t agents = range->spec->agents;
-    const int64_t row_floats = spec.observation_size;
+    const int64_t row_floats = range->spec->observation_size;
     const int64_t slot = range->slot * range->rows;
     const EnvAction *actions = range->buffers->actions + slot;
     float *rewards = range->buffers->rewards + slot;

@@ -113,17 +113,17 @@ void *batch_state(const Batch *batch, int64_t environment) {
 /* One job of the pool. */
 typedef struct Job {
     EnvRange range;
-    void (*play)(const EnvRange *range, int64_t first, int64_t last);
+    void (*do_range)(const EnvRange *range, int64_t first, int64_t last);
 } Job;
 
 static void play_range(void *context, int64_t first, int64_t last) {
     const Job *job = context;
-    job->play(&job->range, first, last);
+    job->do_range(&job->range, first, last);
 }
 
-static void play(Batch *batch, void (*play)(const EnvRange *, int64_t, int64_t), int64_t slot, int64_t first,
+static void play(Batch *batch, void (*do_range)(const EnvRange *, int64_t, int64_t), int64_t slot, int64_t first,
                  int64_t count) {
-    Job job = {{batch->config, batch->states, batch->sums, &batch->buffers, &batch->spec, batch->rows, slot}, play};
+    Job job = {{batch->config, batch->states, batch->sums, &batch->buffers, &batch->spec, batch->rows, slot}, do_range};
     pool_run(batch->pool, play_range, &job, first, count);
 }
 

@@ -6,13 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c_envs import _native
 from c_envs.info import check, settings_tuple, spec
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    import numpy as np
+    from typing_extensions import Buffer as Exporter
+
+    Buffer = Exporter | np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,8 @@ class Batch:
         self.environments = environments
         self.rows = environments * self.spec.agents_per_environment
         self.slots = slots
-        self.threads = threads or _cores()
-        self._native = _native.Batch(
-            name, settings_tuple(self.config), environments, self.seed, self.threads, slots
-        )
+        self.threads = threads or cores()
+        self._native = _native.Batch(name, settings_tuple(self.config), environments, self.seed, self.threads, slots)
 
     def bind(
         self,
@@ -128,7 +129,7 @@ class Batch:
         self.close()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

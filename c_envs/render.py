@@ -15,7 +15,7 @@ ROLES: tuple[str, ...] = _native.roles()
 
 
 class Renderer:
-    """Draws states of one environment without a batch; `config` and `seed` as in the batch that the states come from."""
+    """Draws states of one environment without a batch; `config` and `seed` as in the batch the states come from."""
 
     def __init__(self, name: str, config: Mapping[str, object] | None = None, seed: int = 0) -> None:
         """EnvironmentConfigError for a bad name or config."""
