@@ -12,10 +12,8 @@ from c_envs import _native
 from c_envs.info import check, settings_tuple, spec
 
 if TYPE_CHECKING:
-    import numpy as np
-    from typing_extensions import Buffer as Exporter
-
-    Buffer = Exporter | np.ndarray[Any, Any]
+    # Typing knows buffers from Python 3.12 on.
+    Buffer = Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,8 +147,8 @@ class Collector:
 class FusedCollector(Collector):
     """The same on the CPU, fast: every worker takes its own agents through the whole horizon, in place.
 
-    A step is one product for the encoder, one for each LSTM layer over [input | h], one for both heads, and the C kernels
-    between them; all buffers are made once. It computes what `Collector` does (tests/engine/test_collector.py).
+    A step is one product for the encoder, one for each LSTM layer over [input | h], one for both heads, and the C
+    kernels between them; all buffers are made once. It computes what `Collector` does (tests/engine/test_collector.py).
     """
 
     def __init__(
@@ -244,7 +244,10 @@ class _Part:
         if not self.joined:
             return torch.zeros(0, 2, len(self.done), self.hidden)
         return torch.stack(
-            [torch.stack((joined[:, self.hidden :], cell)) for joined, cell in zip(self.joined, self.cells, strict=True)]
+            [
+                torch.stack((joined[:, self.hidden :], cell))
+                for joined, cell in zip(self.joined, self.cells, strict=True)
+            ]
         )
 
     def set_state(self, state: Tensor) -> None:

@@ -32,8 +32,8 @@ class Player:
     """A checkpoint's policy on the CPU with environments of its own.
 
     `checkpoint` names one of the run's checkpoints, "best" the one with the best score; the newest good one is taken
-    without. Actions are drawn from the policy, or are its likeliest ones with `greedy`. `seed` decides both the
-    environments' and the policy's random numbers; levels that the profile makes from its own seed stay those of training.
+    without. Actions are drawn from the policy, or are its likeliest ones with `greedy`. `seed` decides the
+    random numbers of the environments, their levels included, and of the policy.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Player:
             raise RunError(f"{count} episodes: ask for at least 1")
         quota = [count // self.environments + (index < count % self.environments) for index in range(self.environments)]
         while any(quota):
-            ended = self._step().reshape(self.environments, -1).all(1).nonzero()[0]
+            ended = self._step().reshape(self.environments, -1).min(1).nonzero()[0]
             for index in ended.tolist():
                 last = self._batch.statistics(index, 1)
                 if quota[index]:
@@ -132,5 +132,7 @@ def _load_policy(folder: RunFolder, name: str | None) -> tuple[str, dict[str, to
     path = (folder.best() or folder.checkpoints_dir / "best") if name == "best" else folder.checkpoints_dir / name
     known = [other.name for other in folder.checkpoints.paths()]
     if path.name not in known:
-        raise CheckpointError(f"no checkpoint {name!r} in {folder.name!r}; there are: {', '.join(known) or 'none yet'}, best")
+        raise CheckpointError(
+            f"no checkpoint {name!r} in {folder.name!r}; there are: {', '.join(known) or 'none yet'}, best"
+        )
     return path.name, read_checkpoint(path, ("policy",)).tensors["policy"]

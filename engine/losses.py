@@ -51,7 +51,9 @@ def ppo_loss(
     chosen = logs.gather(-1, targets.actions.unsqueeze(-1).long()).squeeze(-1)
     log_ratio = chosen - targets.logprobs
     ratio = log_ratio.exp()
-    policy = -torch.min(ratio * targets.advantages, ratio.clamp(1 - settings.clip, 1 + settings.clip) * targets.advantages)
+    policy = -torch.min(
+        ratio * targets.advantages, ratio.clamp(1 - settings.clip, 1 + settings.clip) * targets.advantages
+    )
     error = (values - targets.returns).square()
     if settings.value_clip > 0:
         limited = targets.values + (values - targets.values).clamp(-settings.value_clip, settings.value_clip)

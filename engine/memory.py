@@ -26,7 +26,10 @@ class MemoryProbe:
         process = self._process.memory_info().rss
         if self.device.type != "cuda":
             return Memory(
-                process=process, process_peak=peak, machine_used=machine.total - machine.available, machine_total=machine.total
+                process=process,
+                process_peak=peak,
+                machine_used=machine.total - machine.available,
+                machine_total=machine.total,
             )
         free, total = torch.cuda.mem_get_info(self.device)
         return Memory(

@@ -72,7 +72,9 @@ class Optimizer:
         self.weight_decay = weight_decay
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], each: Callable[[Callable[[int], None], list[int]], None] | None = None) -> None:
+    def step(
+        self, gradients: list[Tensor], each: Callable[[Callable[[int], None], list[int]], None] | None = None
+    ) -> None:
         """One update. `each(work, items)` may spread the matrices over threads; without it they go one by one."""
         self.steps += 1
         matrices = [index for index, muon in enumerate(self.uses_muon) if muon]
@@ -133,9 +135,9 @@ class Optimizer:
 
 @torch.no_grad()
 def clip_by_global_norm(gradients: Iterable[Tensor], limit: float) -> Tensor:
-    """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, as a 0-D tensor."""
+    """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, 0-D."""
     gradients = list(gradients)
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(factor)

@@ -1,11 +1,13 @@
 """Workers that share one minibatch or one horizon: each thread does its own part from end to end.
 
-On a CPU this beats threads inside every matrix product: no barrier after each small operation, no thread that spins while
-it waits, and the few Python calls a part needs run while the other parts compute. torch itself is held to one thread.
+On a CPU this beats threads inside every matrix product: no barrier after each small operation, no thread that spins
+while it waits, and the few Python calls a part needs run while the other parts compute. torch itself is held to one
+thread.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +38,7 @@ def prepare_thread() -> None:
 def split(total: int, parts: int) -> list[slice]:
     """Cuts range(total) into `parts` neighbouring slices whose lengths differ by at most one."""
     bounds = [total * part // parts for part in range(parts + 1)]
-    return [slice(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [slice(low, high) for low, high in itertools.pairwise(bounds)]
 
 
 class Workers:
@@ -52,7 +54,7 @@ class Workers:
         )
 
     def run(self, work: Callable[[int], Result]) -> list[Result]:
-        """Calls work(part) for every part, part 0 in this thread; returns the results in order, raises the first error."""
+        """Calls work(part) for every part, part 0 in this thread; results in order, or the first error raised."""
         if self._pool is None:
             return [work(0)]
         futures = [self._pool.submit(work, part) for part in range(1, self.count)]

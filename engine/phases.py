@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ class CudaPhaseTimer(PhaseTimer):
         self._wall = 0.0
 
     def _mark(self, name: str | None) -> None:
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append((name, event))
 
@@ -87,7 +88,7 @@ class CudaPhaseTimer(PhaseTimer):
         ready, self._pending = self._pending, []
         if ready:
             ready[-1][1].synchronize()
-        for (_, begin), (name, end) in zip(ready, ready[1:], strict=False):
+        for (_, begin), (name, end) in itertools.pairwise(ready):
             seconds = begin.elapsed_time(end) / 1000
             if name is not None:
                 self._totals[name] += seconds

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from engine.recurrent import LSTM, FeedForward
 
-CORES = {"lstm": LSTM, "none": FeedForward}
+CORES: dict[str, type[LSTM] | type[FeedForward]] = {"lstm": LSTM, "none": FeedForward}
 
 
 class Policy(nn.Module):
@@ -18,7 +18,9 @@ class Policy(nn.Module):
     layers), so that storing, gathering and checkpointing need to know nothing about the core.
     """
 
-    def __init__(self, observation_size: int, actions: int, *, core: str = "lstm", hidden: int = 128, layers: int = 1) -> None:
+    def __init__(
+        self, observation_size: int, actions: int, *, core: str = "lstm", hidden: int = 128, layers: int = 1
+    ) -> None:
         super().__init__()
         self.observation_size, self.actions, self.hidden = observation_size, actions, hidden
         self.encoder = nn.Linear(observation_size, hidden)
@@ -34,7 +36,9 @@ class Policy(nn.Module):
                 nn.init.orthogonal_(parameter[: self.actions], gain=0.01, generator=generator)
                 nn.init.orthogonal_(parameter[self.actions :], gain=1.0, generator=generator)
             else:
-                nn.init.orthogonal_(parameter, gain=self.core.gain if name.startswith("core") else 2**0.5, generator=generator)
+                nn.init.orthogonal_(
+                    parameter, gain=self.core.gain if name.startswith("core") else 2**0.5, generator=generator
+                )
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""

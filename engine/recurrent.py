@@ -1,7 +1,8 @@
 """Cores of the policy: an LSTM whose state is reset inside a segment where an episode ends, and none.
 
-The LSTM has two implementations of one function. The plain one is written with torch operations and runs on every device;
-the fused one (CPU) computes each step with one matrix product and one pass of a C kernel, and its gradient likewise.
+The LSTM has two implementations of one function. The plain one is written with torch operations and runs on every
+device; the fused one (CPU) computes each step with one matrix product and one pass of a C kernel, and its
+gradient likewise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from engine import _kernels
 
 
 class LSTM(nn.Module):
-    """Stacked long short-term memory (Hochreiter and Schmidhuber 1997; gate order i, f, g, o and parameter names as torch.nn.LSTM)."""
+    """Stacked long short-term memory (Hochreiter and Schmidhuber 1997).
+
+    Gate order i, f, g, o, parameter names and shapes as in torch.nn.LSTM.
+    """
 
     parts = 2
     gain = 1.0
@@ -55,7 +59,9 @@ class LSTM(nn.Module):
         for layer in range(self.layers):
             if self.fused and inputs.device.type == "cpu" and inputs.dtype == torch.float32:
                 workspace = self._workspace(part, layer, inputs.shape[0], inputs.shape[1])
-                inputs = FusedUnroll.apply(inputs, *self.weights(layer), state[layer], resets, workspace)
+                inputs = FusedUnroll.apply(  # type: ignore[no-untyped-call]
+                    inputs, *self.weights(layer), state[layer], resets, workspace
+                )
             else:
                 inputs = self._plain(inputs, state[layer], resets, layer)
         return inputs
@@ -83,7 +89,9 @@ class LSTM(nn.Module):
         return found
 
 
-def _cell(inputs: Tensor, hidden: Tensor, cell: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> tuple[Tensor, Tensor]:
+def _cell(
+    inputs: Tensor, hidden: Tensor, cell: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> tuple[Tensor, Tensor]:
     gates = functional.linear(inputs, w_ih, b_ih) + functional.linear(hidden, w_hh, b_hh)
     i, f, g, o = gates.chunk(4, dim=-1)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
@@ -119,7 +127,7 @@ class FusedUnroll(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         inputs: Tensor,
         w_ih: Tensor,

@@ -5,8 +5,8 @@
     P_i      = p_i / sum_j p_j
     w_i      = (S * P_i)^-beta
 
-(Schaul et al. 2015, "Prioritized Experience Replay", with segments in the place of transitions; eta as in Kapturowski et
-al. 2019, "R2D2".)
+(Schaul et al. 2015, "Prioritized Experience Replay", with segments in the place of transitions; eta as in Kapturowski
+et al. 2019, "R2D2".)
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Scheme(ABC):
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
         """`count` segments for one minibatch."""
 
-    def start_iteration(self) -> None:
+    def start_iteration(self) -> None:  # noqa: B027 (most schemes remember nothing)
         """Forgets what belongs to the iteration before."""
 
 
@@ -96,7 +96,12 @@ class Prioritized(Scheme):
 
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
         chances = self.distribution(metric, settings)
-        uniform = torch.rand(count if settings.replacement else len(chances), generator=generator, dtype=torch.float64, device=chances.device)
+        uniform = torch.rand(
+            count if settings.replacement else len(chances),
+            generator=generator,
+            dtype=torch.float64,
+            device=chances.device,
+        )
         if settings.replacement:
             cumulative = chances.cumsum(0)
             chosen = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
@@ -118,7 +123,7 @@ class Uniform(Prioritized):
 
 
 class TopK(Scheme):
-    """The segments with the highest metric at the moment of the draw. Its choice is no random one: all weights are 1."""
+    """The segments with the highest metric at the moment of the draw. Nothing is left to chance: all weights are 1."""
 
     name = "topk"
 
@@ -184,7 +189,10 @@ class SegmentSampler:
         if self.draws == 0:
             self.weight_low, self.weight_high, self.weight_sum = low, high, total
         else:
-            self.weight_low, self.weight_high = torch.minimum(self.weight_low, low), torch.maximum(self.weight_high, high)
+            self.weight_low, self.weight_high = (
+                torch.minimum(self.weight_low, low),
+                torch.maximum(self.weight_high, high),
+            )
             self.weight_sum = self.weight_sum + total
         self.draws += count
         return drawn

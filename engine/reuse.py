@@ -55,7 +55,12 @@ def reuse_statistics(
     top = tuple(
         SegmentSummary(agent=agent, priority=priority, probability=chance, uses=count, score=score)
         for agent, priority, chance, count, score in zip(
-            best.tolist(), metric[best].tolist(), chances[best].tolist(), uses[best].tolist(), scores.tolist(), strict=True
+            best.tolist(),
+            metric[best].tolist(),
+            chances[best].tolist(),
+            uses[best].tolist(),
+            scores.tolist(),
+            strict=True,
         )
     )
     view = ReplayView(

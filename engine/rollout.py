@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Minibatch:
-    """M segments taken out of the buffer, each field [T, M] (observations [T, M, D], state [layers, parts, M, hidden])."""
+    """M segments out of the buffer: each field [T, M], observations [T, M, D], state [layers, parts, M, hidden]."""
 
     observations: Tensor
     actions: Tensor
@@ -29,7 +29,9 @@ class RolloutBuffer:
     segment's start, is zeroed already. `ratios` starts at 1 and is written back after each minibatch, as `values` is.
     """
 
-    def __init__(self, horizon: int, agents: int, observation_size: int, state: Tensor, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, horizon: int, agents: int, observation_size: int, state: Tensor, device: torch.device | str = "cpu"
+    ) -> None:
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
 

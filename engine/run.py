@@ -215,5 +215,3 @@ class Run:
     def close(self) -> None:
         """Frees threads, environments and the folder's lock."""
         self.trainer.close()
-
-

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class TrainingSession:
     """One session of a run: `start`, look at `snapshot` and `history`, steer, `stop`, `join`.
 
-    `runs` is the folder that new runs are made in, `name` the run's name (one is made up without). `resume` is the folder
-    of a run to go on with, from its newest good checkpoint; `profile` is then that run's profile, perhaps edited.
+    `runs` is the folder that new runs are made in, `name` the run's name (one is made up without). `resume` is the
+    folder of a run to go on with, from its newest good checkpoint; `profile` is then that run's, perhaps edited.
     """
 
     def __init__(
@@ -64,6 +64,11 @@ class TrainingSession:
     def folder(self) -> Path | None:
         """The run's folder, None until it is made."""
         return self._folder.path if self._folder else None
+
+    @property
+    def is_alive(self) -> bool:
+        """The trainer's thread has begun and not ended."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Begins training in a background thread."""

@@ -1,7 +1,7 @@
 """What a front end reads: immutable values that describe a run at one moment.
 
-Nothing here imports torch. A `Snapshot` holds plain numbers, strings and bytes, so that the same object serves the TUI in
-the process, the headless printer and, as one line of JSON, a viewer in another process.
+Nothing here imports torch. A `Snapshot` holds plain numbers, strings and bytes, so that the same object serves the TUI
+in the process, the headless printer and, as one line of JSON, a viewer in another process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EMPTY: Mapping[str, float] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One row of the phase table. `name` is a path such as "collect/env"; `seconds` is its time in the last iteration."""
+    """One row of the phase table: `name` is a path such as "collect/env", `seconds` its time in the last iteration."""
 
     name: str
     seconds: float
@@ -101,11 +101,11 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The newest state of a run. Every field has a value from the first moment on; what is not known yet is None or empty.
+    """The newest state of a run. Every field has a value from the first moment on: None or empty when not known yet.
 
-    `metrics` are the flat keys that metrics.jsonl holds for the last iteration (units: seconds under time/, steps/s for sps).
-    `steps_per_second` is the rate of the last iteration, `average_steps_per_second` that of the whole session; both leave
-    pauses out. `elapsed` is seconds of wall time spent training, over all sessions of the run.
+    `metrics` are the flat keys that metrics.jsonl holds for the last iteration (seconds under time/, steps/s for sps).
+    `steps_per_second` is the rate of the last iteration, `average_steps_per_second` that of the whole session; both
+    leave pauses out. `elapsed` is seconds of wall time spent training, over all sessions of the run.
     """
 
     sequence: int = 0

@@ -1,7 +1,7 @@
 """Gathers what happens into the newest Snapshot, the metrics history, the log and the run's files.
 
-The trainer's thread writes, any thread reads. Reading is picking up a reference: it never waits for the trainer, and the
-trainer never waits for a reader. A disk that refuses costs a warning, not the run.
+The trainer's thread writes, any thread reads. Reading is picking up a reference: it never waits for the trainer, and
+the trainer never waits for a reader. A disk that refuses costs a warning, not the run.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from engine.snapshot import ReplayView
 
 @dataclass(slots=True)
 class Report:
-    """What an iteration did: flat metrics, the replay panel's view, and the ended episodes' statistics in the metrics."""
+    """What an iteration did: flat metrics and the prioritization panel's view."""
 
     metrics: dict[str, float]
     replay: ReplayView
@@ -56,7 +56,12 @@ class Trainer:
         threads = worker_count(train.threads, env.agents) if on_cpu else 1
         self.workers = Workers(threads)
         self.batch = c_envs.Batch(
-            env.name, environments, seed=train.seed, threads=1 if on_cpu else env.threads, config=env.config, slots=train.horizon
+            env.name,
+            environments,
+            seed=train.seed,
+            threads=1 if on_cpu else env.threads,
+            config=env.config,
+            slots=train.horizon,
         )
         seeds = torch.Generator().manual_seed(train.seed)
         self.policy = Policy(

@@ -5,12 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from engine import advantages as module
 from engine.advantages import AdvantageSettings, compute_advantages
 
 
 def slow(
-    rewards: np.ndarray, values: np.ndarray, ratios: np.ndarray, done: np.ndarray, final: np.ndarray, bootstrap: np.ndarray, s: AdvantageSettings
+    rewards: np.ndarray,
+    values: np.ndarray,
+    ratios: np.ndarray,
+    done: np.ndarray,
+    final: np.ndarray,
+    bootstrap: np.ndarray,
+    s: AdvantageSettings,
 ) -> np.ndarray:
     """Straight from the definition, one agent and one step at a time, in double precision."""
     horizon, agents = rewards.shape
@@ -42,13 +49,13 @@ def data(horizon: int = 19, agents: int = 300, on_policy: bool = False, seed: in
     return [
         rng.normal(size=(horizon, agents)).astype(np.float32),
         rng.normal(size=(horizon, agents)).astype(np.float32),
-        np.ones((horizon, agents), np.float32) if on_policy else rng.lognormal(size=(horizon, agents)).astype(np.float32),
+        np.ones((horizon, agents), np.float32)
+        if on_policy
+        else rng.lognormal(size=(horizon, agents)).astype(np.float32),
         done,
         (cut * rng.normal(size=(horizon, agents))).astype(np.float32),
         rng.normal(size=agents).astype(np.float32),
     ]
-
-
 
 
 @pytest.mark.parametrize("settings", [AdvantageSettings(0.99, 0.95, 1.0, 1.0), AdvantageSettings(0.9, 0.5, 0.7, 1.3)])

@@ -6,10 +6,13 @@ import math
 
 import pytest
 import torch
+
 from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
 
 
-def slow(logits: list[list[float]], values: list[float], rows: dict[str, list[float]], s: LossSettings) -> tuple[float, dict[str, float]]:
+def slow(
+    logits: list[list[float]], values: list[float], rows: dict[str, list[float]], s: LossSettings
+) -> tuple[float, dict[str, float]]:
     count = sum(rows["masks"])
     total, found = 0.0, dict.fromkeys(STATISTICS, 0.0)
     for k, scores in enumerate(logits):
@@ -29,7 +32,9 @@ def slow(logits: list[list[float]], values: list[float], rows: dict[str, list[fl
         entropy = -sum(math.exp(x) * x for x in logs)
         total += (policy + s.value_coef * 0.5 * error - s.entropy_coef * entropy) / count
         for name, value in zip(
-            STATISTICS, (policy, 0.5 * error, entropy, -log_ratio, ratio - 1 - log_ratio, abs(ratio - 1) > s.clip), strict=True
+            STATISTICS,
+            (policy, 0.5 * error, entropy, -log_ratio, ratio - 1 - log_ratio, abs(ratio - 1) > s.clip),
+            strict=True,
         ):
             found[name] += float(value) / count
     return total, found
@@ -53,7 +58,10 @@ def test_the_loss_is_the_sum_of_its_samples(value_clip: float, masked: bool) -> 
     )
     settings = LossSettings(clip=0.2, value_clip=value_clip, value_coef=0.7, entropy_coef=0.05)
     loss, ratios, statistics = ppo_loss(logits, values, targets, settings, float(masks.sum()))
-    rows = {name: getattr(targets, name).flatten().tolist() for name in ("actions", "logprobs", "advantages", "values", "returns")}
+    rows = {
+        name: getattr(targets, name).flatten().tolist()
+        for name in ("actions", "logprobs", "advantages", "values", "returns")
+    }
     rows["masks"] = masks.flatten().tolist()
     expected, found = slow(logits.flatten(0, 1).tolist(), values.flatten().tolist(), rows, settings)
     assert loss.item() == pytest.approx(expected, rel=1e-4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+
 from engine import _kernels
 from engine.policy import Policy
 from engine.recurrent import LSTM
@@ -51,9 +54,11 @@ def test_a_reset_inside_a_segment_equals_a_fresh_start_there(layers: int) -> Non
     outputs = core.unroll(inputs, state, resets)
     for agent in range(inputs.shape[1]):
         starts = [0, *[t for t in range(1, 17) if resets[t, agent]], 17]
-        for first, stop in zip(starts, starts[1:], strict=False):
+        for first, stop in itertools.pairwise(starts):
             begin = state[:, :, agent : agent + 1] if first == 0 else torch.zeros(layers, 2, 1, HIDDEN)
-            piece, _ = oracle(inputs[first:stop, agent : agent + 1], (begin[:, 0].contiguous(), begin[:, 1].contiguous()))
+            piece, _ = oracle(
+                inputs[first:stop, agent : agent + 1], (begin[:, 0].contiguous(), begin[:, 1].contiguous())
+            )
             torch.testing.assert_close(outputs[first:stop, agent : agent + 1], piece, atol=2e-6, rtol=1e-5)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from engine.replay import (
     SCHEMES,
     SamplingSettings,
@@ -20,7 +21,9 @@ from engine.reuse import reuse_statistics
 METRIC = torch.tensor([0.1, 0.5, 1.0, 2.0, 4.0, 0.0, 8.0, 3.0])
 
 
-def settings(alpha: float = 0.8, beta: float = 1.0, replacement: bool = True, normalize: bool = False) -> SamplingSettings:
+def settings(
+    alpha: float = 0.8, beta: float = 1.0, replacement: bool = True, normalize: bool = False
+) -> SamplingSettings:
     return SamplingSettings(alpha=alpha, beta=beta, replacement=replacement, normalize_weights=normalize)
 
 
@@ -44,7 +47,9 @@ def test_each_metric_is_what_its_name_says() -> None:
     assert priority_metric(advantages, masks, "sum").tolist() == [6.0, 4.5]
     assert priority_metric(advantages, masks, "mean").tolist() == [2.0, 2.25]
     assert priority_metric(advantages, masks, "max").tolist() == [3.0, 4.0]
-    assert priority_metric(advantages, masks, "eta").tolist() == pytest.approx([0.9 * 3 + 0.1 * 2, 0.9 * 4 + 0.1 * 2.25])
+    assert priority_metric(advantages, masks, "eta").tolist() == pytest.approx(
+        [0.9 * 3 + 0.1 * 2, 0.9 * 4 + 0.1 * 2.25]
+    )
 
 
 def test_probabilities_follow_the_power_law() -> None:
@@ -75,7 +80,9 @@ def test_draws_without_replacement_have_the_frequencies_of_successive_draws() ->
         assert first != second
         counts[first, second] += 1
     chances = probabilities(metric, 1.0).numpy()
-    expected = np.array([[chances[i] * chances[j] / (1 - chances[i]) if i != j else 0.0 for j in range(4)] for i in range(4)])
+    expected = np.array(
+        [[chances[i] * chances[j] / (1 - chances[i]) if i != j else 0.0 for j in range(4)] for i in range(4)]
+    )
     pairs = ~np.eye(4, dtype=bool)
     assert chi_square(counts[pairs], expected[pairs] * 30_000) < chi_square_limit(11)
 
@@ -120,7 +127,9 @@ def test_sequential_uses_every_segment_once_before_any_twice() -> None:
         for _ in range(2):
             sampler.draw(METRIC, 4, settings())
         assert sampler.uses.tolist() == [round_] * 8
-    orders = {tuple(SCHEMES["sequential"]().draw(METRIC, 8, settings(), generator(s)).segments.tolist()) for s in range(5)}
+    orders = {
+        tuple(SCHEMES["sequential"]().draw(METRIC, 8, settings(), generator(s)).segments.tolist()) for s in range(5)
+    }
     assert len(orders) > 1, "the order is shuffled"
 
 

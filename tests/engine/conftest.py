@@ -1,0 +1,69 @@
+"""Small profiles and trainers for the engine's tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import Profile, Snapshot, TrainingSession
+from engine.trainer import Trainer
+
+TINY = [
+    "env.agents=8",
+    "train.horizon=16",
+    "train.minibatch=64",
+    "train.total_steps=100000",
+    "policy.hidden=16",
+    "train.threads=1",
+    "train.device=cpu",
+    "run.checkpoint_every=1000",
+]
+
+
+def tiny_profile(*sets: str, name: str = "breakout.toml") -> Profile:
+    """A profile whose iteration takes milliseconds."""
+    return Profile.load(name, [*TINY, *sets])
+
+
+@pytest.fixture
+def make_trainer() -> Iterator[Callable[..., Trainer]]:
+    made: list[Trainer] = []
+
+    def make(*sets: str, name: str = "breakout.toml", **options: Any) -> Trainer:
+        made.append(Trainer(tiny_profile(*sets, name=name).for_device("cpu"), torch.device("cpu"), **options))
+        return made[-1]
+
+    yield make
+    for trainer in made:
+        trainer.close()
+
+
+@pytest.fixture
+def make_session(tmp_path: Path) -> Iterator[Callable[..., TrainingSession]]:
+    made: list[TrainingSession] = []
+
+    def make(*sets: str, resume: Path | None = None, name: str | None = None) -> TrainingSession:
+        made.append(TrainingSession(tiny_profile(*sets), runs=tmp_path / "runs", name=name, resume=resume))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.stop(checkpoint=False)
+        if session.is_alive:
+            session.join(30)
+
+
+def wait_for(session: TrainingSession, condition: Callable[[Snapshot], bool], seconds: float = 60.0) -> Snapshot:
+    """The first snapshot that meets the condition."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        snapshot = session.snapshot()
+        if condition(snapshot):
+            return snapshot
+        time.sleep(0.005)
+    raise AssertionError(f"not reached in {seconds} s: {session.snapshot()}")

@@ -1,0 +1,231 @@
+"""The public face: a run in the background, steered from outside."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import Player, ProfileError, RunError, TrainingSession
+from engine.checkpoint import read_checkpoint
+from tests.engine.conftest import wait_for
+
+Make = Callable[..., TrainingSession]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def figures(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if not key.startswith("time") and key != "sps"}
+
+
+def finish(session: TrainingSession) -> Path:
+    session.start()
+    assert session.join(120)
+    snapshot = session.snapshot()
+    assert snapshot.state == "finished", snapshot.error
+    assert session.folder is not None
+    return session.folder
+
+
+def test_a_run_trains_to_its_last_step_and_leaves_a_complete_folder(make_session: Make) -> None:
+    session = make_session("train.total_steps=640")
+    folder = finish(session)
+    assert [record["step"] for record in lines(folder / "metrics.jsonl")] == [128, 256, 384, 512, 640]
+    record = json.loads((folder / "run.json").read_text("utf-8"))
+    assert record["state"] == "finished"
+    assert record["step"] == 640
+    assert "finished" in [event["kind"] for event in lines(folder / "events.jsonl")]
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert (folder / "profile.toml").is_file()
+    for metrics in session.history():
+        assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_every_snapshot_field_is_filled_after_an_iteration(make_session: Make) -> None:
+    session = make_session()
+    session.watch(0)
+    session.start()
+    snapshot = wait_for(session, lambda s: s.iteration >= 2 and s.clip is not None)
+    assert snapshot.device == "cpu"
+    assert snapshot.parameters > 0
+    assert snapshot.steps_per_second is not None
+    assert snapshot.steps_per_second > 0
+    assert {phase.name for phase in snapshot.phases} >= {"collect/env", "train/backward", "unaccounted"}
+    assert snapshot.memory.process is not None
+    assert snapshot.memory.gpu_total is None
+    assert snapshot.replay.scheme == "prioritized"
+    assert sum(snapshot.replay.uses_histogram) == 8
+    assert snapshot.clip is not None
+    assert len(snapshot.clip.frames) == 16
+    renderer = session.renderer()
+    rows, columns = renderer.size(1)
+    assert renderer.render(snapshot.clip.frames[0].state, 1).shape == (rows, columns, 3)
+
+
+def test_pause_stops_the_steps_and_resume_goes_on(make_session: Make) -> None:
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 2)
+    session.pause()
+    paused = wait_for(session, lambda s: s.state == "paused")
+    session.join(0.3)
+    assert session.snapshot().iteration <= paused.iteration + 1
+    stopped = session.snapshot().iteration
+    session.join(0.3)
+    assert session.snapshot().iteration == stopped
+    session.step_iteration()
+    wait_for(session, lambda s: s.iteration == stopped + 1 and s.state == "paused")
+    session.join(0.2)
+    assert session.snapshot().iteration == stopped + 1
+    session.resume()
+    wait_for(session, lambda s: s.iteration > stopped + 3)
+
+
+def test_a_checkpoint_can_be_taken_while_paused(make_session: Make) -> None:
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 1)
+    session.pause()
+    wait_for(session, lambda s: s.state == "paused")
+    session.checkpoint()
+    snapshot = wait_for(session, lambda s: s.checkpoint is not None and s.state == "paused")
+    assert session.folder is not None
+    assert (session.folder / "checkpoints" / str(snapshot.checkpoint) / "manifest.json").is_file()
+    iteration = session.snapshot().iteration
+    session.join(0.2)
+    assert session.snapshot().iteration == iteration
+
+
+def test_stop_while_paused_ends_with_a_checkpoint(make_session: Make) -> None:
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 1)
+    session.pause()
+    wait_for(session, lambda s: s.state == "paused")
+    session.stop()
+    assert session.join(30)
+    snapshot = session.snapshot()
+    assert snapshot.state == "stopped"
+    assert snapshot.checkpoint_step == snapshot.step
+
+
+def test_a_live_edit_comes_into_force_and_is_recorded(make_session: Make) -> None:
+    session = make_session("train.schedule=constant")
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 1)
+    session.set("train.learning_rate", 0.001)
+    session.set("replay.scheme", "uniform")
+    snapshot = wait_for(
+        session, lambda s: s.metrics.get("train/learning_rate") == 0.001 and s.replay.scheme == "uniform"
+    )
+    later = wait_for(session, lambda s: s.iteration > snapshot.iteration + 1)
+    assert later.metrics["replay/ess"] == pytest.approx(1.0)
+    session.stop()
+    session.join(30)
+    assert session.folder is not None
+    edits = [event for event in lines(session.folder / "events.jsonl") if event["kind"] == "edit"]
+    assert [(edit["key"], edit["new"]) for edit in edits] == [
+        ("train.learning_rate", 0.001),
+        ("replay.scheme", "uniform"),
+    ]
+    assert "learning_rate = 0.001" in (session.folder / "profile.toml").read_text("utf-8")
+
+
+def test_edits_that_will_not_do_are_refused_at_once(make_session: Make) -> None:
+    session = make_session()
+    for key, value in [
+        ("train.learning_rate", -1.0),
+        ("train.learnin_rate", 0.1),
+        ("env.agents", 16),
+        ("replay.scheme", "best"),
+    ]:
+        with pytest.raises(ProfileError, match=key.split(".")[1][:6]):
+            session.set(key, value)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_resumed_run_equals_one_that_never_stopped(make_session: Make, tmp_path: Path, threads: int) -> None:
+    """N iterations, a checkpoint, a new process's worth of objects, N more: metrics and weights equal bit for bit."""
+    sets = (
+        f"train.threads={threads}",
+        "env.agents=256",
+        "train.minibatch=1024",
+        "train.schedule=constant",
+        "replay.beta0=1",
+    )
+    whole = finish(make_session(*sets, "train.total_steps=32768", name="whole"))
+    first = finish(make_session(*sets, "train.total_steps=16384", name="parts"))
+    second = finish(make_session(*sets, "train.total_steps=32768", resume=first))
+    assert second == first
+    assert list(map(figures, lines(whole / "metrics.jsonl"))) == list(map(figures, lines(second / "metrics.jsonl")))
+    name = "step-000000032768"
+    one, two = (read_checkpoint(folder / "checkpoints" / name) for folder in (whole, second))
+    for group, tensors in one.tensors.items():
+        for key, tensor in tensors.items():
+            assert torch.equal(tensor, two.tensors[group][key]), f"{group}/{key}"
+
+
+def test_resume_refuses_a_profile_that_does_not_fit(make_session: Make) -> None:
+    folder = finish(make_session("train.total_steps=128"))
+    session = make_session("policy.hidden=32", "train.total_steps=256", resume=folder)
+    session.start()
+    assert session.join(60)
+    assert session.snapshot().state == "failed"
+    assert "policy.hidden" in str(session.snapshot().error)
+
+
+def test_a_taken_name_fails_with_one_clear_line(make_session: Make) -> None:
+    finish(make_session("train.total_steps=128", name="mine"))
+    session = make_session(name="mine")
+    session.start()
+    assert session.join(60)
+    assert isinstance(session.exception, RunError)
+    assert "mine" in str(session.snapshot().error)
+
+
+def test_two_sessions_cannot_write_one_run(make_session: Make) -> None:
+    session = make_session("run.checkpoint_every=1")
+    session.start()
+    wait_for(session, lambda s: s.checkpoint is not None)
+    other = make_session(resume=session.folder)
+    other.start()
+    assert other.join(60)
+    assert other.snapshot().state == "failed"
+    assert "being written" in str(other.snapshot().error)
+    assert not session.snapshot().ended
+
+
+def test_a_diverged_loss_fails_the_run_and_keeps_its_checkpoint(make_session: Make) -> None:
+    session = make_session("run.checkpoint_every=1")
+    session.start()
+    wait_for(session, lambda s: s.checkpoint is not None)
+    assert session._run is not None
+    with torch.no_grad():
+        session._run.trainer.policy.heads.bias.fill_(float("nan"))
+    assert session.join(60)
+    snapshot = session.snapshot()
+    assert snapshot.state == "failed"
+    assert session.folder is not None
+    for path in (session.folder / "checkpoints").iterdir():
+        assert all(torch.isfinite(tensor).all() for tensor in read_checkpoint(path).tensors["policy"].values())
+
+
+def test_a_checkpoint_plays_exactly_the_episodes_asked_for(make_session: Make) -> None:
+    folder = finish(make_session("train.total_steps=128"))
+    player = Player(folder, seed=3, environments=4)
+    results = list(player.episodes(6))
+    assert len(results) == 6
+    assert all(result.length > 0 and result.score >= 0 for result in results)
+    again = list(Player(folder, seed=3, environments=4).episodes(6))
+    assert results == again
+    frames = Player(folder).play()
+    first = next(frames)
+    assert player.renderer().caption(first.state)
