@@ -16,11 +16,13 @@ from engine.session import TrainingSession
 from engine.snapshot import Clip, Frame, LogLine, Memory, Phase, ReplayView, SegmentSummary, Snapshot
 
 if TYPE_CHECKING:
+    from engine.bench import BenchReport, run_bench
     from engine.evaluation import EpisodeResult, Player
 
 __all__ = [
     "ENVIRONMENTS",
     "ROLES",
+    "BenchReport",
     "CheckpointError",
     "Clip",
     "DeviceError",
@@ -43,6 +45,7 @@ __all__ = [
     "SegmentSummary",
     "Snapshot",
     "TrainingSession",
+    "run_bench",
     "shipped_profiles",
 ]
 
@@ -53,4 +56,8 @@ def __getattr__(name: str) -> Any:
         from engine import evaluation
 
         return getattr(evaluation, name)
+    if name in ("BenchReport", "run_bench"):
+        from engine import bench
+
+        return getattr(bench, name)
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -50,6 +50,10 @@ class RolloutBuffer:
         self.masks: Tensor | None = None
         """`live` as float32 where some agent did not act; None when every step counts."""
 
+    def bytes(self) -> int:
+        """Memory of all tensors."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor))
+
     def finish(self, reward_clamp: float) -> None:
         """Derives what follows from a whole horizon: ends, resets, clamped rewards, ratios of 1."""
         torch.bitwise_or(self.terminals, self.truncations, out=self.done)

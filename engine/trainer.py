@@ -184,9 +184,10 @@ class Trainer:
         self.learner.update(self.buffer, drawn, LearnerSettings(loss, train.max_grad_norm), self.timer)
 
     def learning_rates(self) -> tuple[float, float]:
-        """Muon's and Adam's learning rate at this step of the schedule."""
+        """Muon's and Adam's learning rate, by the step at which the iteration began."""
         train = self.profile.train
-        factor = learning_rate_factor(train.schedule, self.step, train.total_steps, train.warmup, train.min_lr_ratio)
+        begun = max(0, self.step - self.steps_per_iteration)
+        factor = learning_rate_factor(train.schedule, begun, train.total_steps, train.warmup, train.min_lr_ratio)
         return train.learning_rate * factor, train.adam_learning_rate * factor
 
     def report(self) -> Report:

@@ -45,7 +45,7 @@ def variants_of(on: object, label: str) -> tuple[dict[str, Tree], list[str]]:
                 ("env", "name"): "a profile trains on one environment; write env.name outside",
                 ("train", "device"): "the device decides which variant holds; write train.device outside",
             }.items():
-                if isinstance(tree.get(path[0]), Mapping) and holds(tree, path):
+                if holds(tree, path):
                     problems.append(f"{label}on.{device}.{dotted(path)} cannot differ by device: {why}")
             variants[device] = tree
     return variants, problems

@@ -18,7 +18,7 @@ DEVICES = ("cpu", "cuda")
 ENVIRONMENT_SETTINGS = ("env", "config")
 """The one table inside a section: its keys belong to the environment, which declares and checks them."""
 
-Scalar = bool | int | float | str
+Scalar = bool | int | float
 FrozenTable = Annotated[
     Mapping[str, Scalar], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, Any])
 ]

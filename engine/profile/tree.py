@@ -31,11 +31,9 @@ def without(tree: Tree, taken: Tree) -> dict[str, Any]:
 
 
 def holds(tree: object, path: Path) -> bool:
-    """`path` leads to something that stands in `tree`, or to what a value there took the place of."""
+    """`path` leads to something that stands in `tree`."""
     for key in path:
-        if not isinstance(tree, Mapping):
-            return True
-        if key not in tree:
+        if not isinstance(tree, Mapping) or key not in tree:
             return False
         tree = tree[key]
     return True
