@@ -67,6 +67,8 @@ def test_a_folder_is_told_with_what_is_in_it(folder: Path) -> None:
     assert "is a folder" in fault(lambda: Profile.load("."))
     (folder / "x.toml").mkdir()
     assert "x.toml: is a folder" in fault(lambda: Profile.load("x.toml"))
+    (folder / "breakout.toml").mkdir()
+    assert "breakout.toml: is a folder" in fault(lambda: Profile.load("breakout.toml"))
 
 
 def test_a_pipe_does_not_hang(folder: Path) -> None:
