@@ -2,8 +2,8 @@
 
     share = steps/s * FLOP per step / matrix-multiply rate
 
-The matrix-multiply rate is measured in this process just before and after, with as many threads as training uses, so that
-a share holds on a shared and noisy machine where a bare steps/s would not.
+The matrix-multiply rate is measured in this process just before and after, with as many threads as training uses, so
+that a share holds on a shared and noisy machine where a bare steps/s would not.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ def run_bench(profile: Profile, repeats: int = 5, tell: Callable[[str], None] = 
         tell(f"{repeats} iterations of {trainer.steps_per_iteration:,} steps after {WARM_UP} to warm up")
         for _ in range(WARM_UP):
             trainer.iterate()
-        seconds, totals = [], dict[str, float]()
-        for _ in range(repeats):
-            seconds.append(_timed(lambda: _add(totals, trainer.iterate().metrics), device))
+        totals: dict[str, float] = {}
+        seconds = [_timed(lambda: _add(totals, trainer.iterate().metrics), device) for _ in range(repeats)]
         rate = max(rate, gemm_rate(device, threads))
         tell("environments, rollout and update each alone")
         environments = min(_timed(lambda: _play(trainer), device) for _ in range(3))
