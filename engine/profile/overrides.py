@@ -13,7 +13,7 @@ from engine.profile.tree import Path, merged, nested
 from engine.profile.wording import printable
 
 BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
-"""What may stand without quotes: cosine, cuda:0, textual-dark."""
+"""What may stand without quotes: cosine, cuda:0, perx-dark."""
 
 
 def parse_sets(sets: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

@@ -180,7 +180,7 @@ class UiSection(Section):
     refresh: float = option(2.0, low=0.1, high=20, unit="per second", help="how often the numbers are drawn anew")
     episode_fps: float = option(10.0, low=0.5, high=30, unit="frames/s", help="how fast the episode panel plays")
     theme: str = option(
-        "textual-dark",
+        "perx-dark",
         form="a theme's name of small letters, digits and -",
         pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
         help="colours of the terminal application; the command palette lists them",
