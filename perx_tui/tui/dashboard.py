@@ -1,0 +1,144 @@
+"""The one container of the main screen: it places header, tabs, panels and footer as `arrangement` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from textual import events
+from textual.app import ComposeResult
+from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.widget import Widget
+
+from perx_tui.tui.arrangement import PANELS, SMALLEST, Arrangement, arrange
+from perx_tui.tui.lines import Line
+from perx_tui.tui.panel import Lines, Panel
+from perx_tui.tui.panels.curve import Curve
+from perx_tui.tui.panels.episode import Episode
+from perx_tui.tui.panels.failure import Failure
+from perx_tui.tui.panels.footer import Footer
+from perx_tui.tui.panels.header import Header
+from perx_tui.tui.panels.log import Log
+from perx_tui.tui.panels.losses import Losses
+from perx_tui.tui.panels.memory import MemoryPanel
+from perx_tui.tui.panels.phases import Phases
+from perx_tui.tui.panels.replay import Replay
+from perx_tui.tui.panels.tabs import Tabs
+from perx_tui.tui.panels.throughput import Throughput
+from perx_tui.tui.theme import Palette
+from perx_tui.tui.view import View
+
+
+class Notice(Lines):
+    """Shown alone where the terminal is too small for anything else."""
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """Says which size is needed."""
+        columns, rows = SMALLEST
+        return [((f"{width}x{height} is too small,", ""),), ((f"needs {columns}x{rows}", "strong"),)]
+
+
+class _Places(Layout):
+    """Textual's side of an arrangement."""
+
+    name = "places"
+
+    def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
+        """Place every child that the arrangement names."""
+        assert isinstance(parent, Dashboard)
+        places = parent.arrangement.places
+        return [
+            WidgetPlacement(Region(*places[child.id]), NULL_OFFSET, NULL_SPACING, child)
+            for child in children
+            if child.id in places
+        ]
+
+
+class Dashboard(Widget):
+    """Owns the panels and which of them are seen."""
+
+    DEFAULT_CSS = "Dashboard { width: 1fr; height: 1fr; background: $background; }"
+
+    def __init__(self, palette: Palette) -> None:
+        super().__init__(id="dashboard")
+        self.arrangement = Arrangement({})
+        self.tab = "curve"
+        self.maximized: str | None = None
+        self.failure = False
+        self._places = _Places()
+        self.header = Header(palette, id="header")
+        self.footer = Footer(palette, id="footer")
+        self.tabs = Tabs(palette, id="tabs")
+        self.episode = Episode(palette, id="episode")
+        self.panels: dict[str, Panel] = {
+            "throughput": Throughput(palette, id="throughput"),
+            "episode": self.episode,
+            "curve": Curve(palette, id="curve"),
+            "losses": Losses(palette, id="losses"),
+            "phases": Phases(palette, id="phases"),
+            "replay": Replay(palette, id="replay"),
+            "memory": MemoryPanel(palette, id="memory"),
+            "log": Log(palette, id="log"),
+        }
+        self.others: tuple[Lines, ...] = (
+            self.header,
+            self.tabs,
+            self.footer,
+            Failure(palette, id="failure"),
+            Notice(palette, id="notice"),
+        )
+        for widget in self.lines():
+            widget.display = False
+
+    @property
+    def layout(self) -> Layout:
+        """Our own layout instead of one by name."""
+        return self._places
+
+    def compose(self) -> ComposeResult:
+        """Header first, panels in the order of their numbers, so that Tab goes through them in that order."""
+        yield self.header
+        yield self.tabs
+        yield from (self.panels[name] for name in PANELS)
+        yield from self.others[2:]
+
+    def lines(self) -> Iterator[Lines]:
+        """Everything that is drawn."""
+        yield from self.others
+        yield from self.panels.values()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another size, another arrangement."""
+        self.rearrange(event.size)
+
+    def rearrange(self, size: Size | None = None) -> None:
+        """Work out who is seen where; widgets that are not placed are hidden and cost nothing."""
+        width, height = size or self.size
+        self.arrangement = arrange(width, height, tab=self.tab, maximized=self.maximized, failure=self.failure)
+        places = self.arrangement.places
+        self.tabs.tabs = self.arrangement.tabs
+        self.tabs.chosen = next((name for name in self.arrangement.tabs if name in places), "")
+        self.footer.maximized = self.maximized is not None
+        for widget in self.lines():
+            widget.display = widget.id in places
+        self.refresh(layout=True)
+
+    def show(self, view: View) -> None:
+        """Hand a view to everything that is drawn."""
+        for widget in self.lines():
+            widget.show(view)
+
+    def go_to(self, name: str) -> None:
+        """Bring a panel into sight and give it the focus."""
+        if name not in self.arrangement.places:
+            if self.maximized is not None:
+                self.maximized = name
+            self.tab = name
+            self.failure = False
+            self.rearrange()
+        self.panels[name].focus(scroll_visible=False)
+
+    def maximize(self, name: str | None) -> None:
+        """Give one panel the whole body, or with None everyone their place."""
+        self.maximized = name
+        self.rearrange()

@@ -1,0 +1,154 @@
+"""The base of everything on the screen: a widget that describes itself in lines and redraws only those that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from perx_tui.tui.lines import EMPTY, Line, Part, cells, difference, fit, shorten
+from perx_tui.tui.view import View
+
+if TYPE_CHECKING:
+    from perx_tui.tui.theme import Palette
+
+
+class Lines(Widget):
+    """A widget drawn through the line API from what `lines` returns. Subclasses say what is shown, never when."""
+
+    DEFAULT_CSS = "Lines { width: 1fr; height: 1fr; }"
+
+    def __init__(self, palette: Palette, *, id: str) -> None:
+        super().__init__(id=id)
+        self.palette = palette
+        self.view = View()
+        self._shown: list[Line] = []
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """The rows of this widget, each `width` cells wide; missing rows are blank."""
+        raise NotImplementedError
+
+    def show(self, view: View) -> None:
+        """Take the newest view and redraw what it changes. Costs nothing while the widget is hidden."""
+        self.view = view
+        if self.display:
+            self.redraw()
+
+    def redraw(self, *, all_rows: bool = False) -> None:
+        """Compare the rows with those on the screen and have Textual draw those that differ."""
+        width, height = self.size
+        if not width or not height:
+            return
+        blank: Line = ((" " * width, ""),)
+        rows = [fit(line, width) for line in self.lines(width, height)][:height]
+        rows.extend([blank] * (height - len(rows)))
+        old = self._shown
+        self._shown = rows
+        if all_rows or len(old) != len(rows):
+            self.refresh()
+            return
+        changed = []
+        for y in range(height):
+            first, end = difference(old[y], rows[y])
+            if end > first:
+                changed.append(Region(first, y, end - first, 1))
+        if changed:
+            self.refresh(*changed)
+
+    def recolor(self, palette: Palette) -> None:
+        """Draw everything anew in another palette."""
+        self.palette = palette
+        self.redraw(all_rows=True)
+
+    def render_line(self, y: int) -> Strip:
+        """One row for Textual."""
+        width = self.size.width
+        style = self.palette.style
+        line: Line = self._shown[y] if y < len(self._shown) else ((" " * width, ""),)
+        return Strip([Segment(text, style(name)) for text, name in line if text], width)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A new size asks for new rows."""
+        self.redraw(all_rows=True)
+
+    def on_show(self, event: events.Show) -> None:
+        """A panel that comes back shows the newest view, not the one it left with."""
+        self.redraw(all_rows=True)
+
+
+class Panel(Lines, can_focus=True):
+    """A numbered panel in a thin rounded frame that carries the title and key figures."""
+
+    ALLOW_SELECT = False
+    number: ClassVar[int] = 0
+    title: ClassVar[str] = ""
+    padding_across: ClassVar[int] = 1
+
+    def body(self, width: int, height: int) -> Sequence[Line]:
+        """The rows inside the frame."""
+        raise NotImplementedError
+
+    def summary(self) -> Sequence[Line]:
+        """What may stand at the right end of the upper border, the fullest wording first; the first that fits does."""
+        return ()
+
+    def caption(self) -> Sequence[Line]:
+        """What may stand at the left end of the lower border, the fullest wording first."""
+        return ()
+
+    def heading(self) -> str:
+        """The title in the upper border."""
+        return self.title
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """Frame and body."""
+        if width < 8 or height < 3:
+            return []
+        frame = "blue" if self.has_focus else "frame"
+        pad = self.padding_across
+        inner = width - 2 - 2 * pad
+        edge: Part = ("│" + " " * pad, frame)
+        other: Part = (" " * pad + "│", frame)
+        body = list(self.body(inner, height - 2))[: height - 2]
+        body.extend([EMPTY] * (height - 2 - len(body)))
+        return [
+            self._top(width, frame),
+            *((edge, *fit(line, inner), other) for line in body),
+            self._bottom(width, frame),
+        ]
+
+    def _top(self, width: int, frame: str) -> Line:
+        heading = shorten(self.heading(), width - 8)
+        number = f"{self.number} " if self.number else ""
+        title: Line = (("╭─ ", frame), (number, "blue+"), (heading, "strong"), (" ", ""))
+        for summary in self.summary():
+            rule = width - cells(title) - cells(summary) - 4
+            if summary and rule >= 1:
+                return (*title, ("─" * rule + " ", frame), *summary, (" ─╮", frame))
+        return (*title, ("─" * (width - cells(title) - 1) + "╮", frame))
+
+    def _bottom(self, width: int, frame: str) -> Line:
+        for caption in self.caption():
+            rule = width - cells(caption) - 5
+            if caption and rule >= 1:
+                return (("╰─ ", frame), *caption, (" " + "─" * rule + "╯", frame))
+        return (("╰" + "─" * (width - 2) + "╯", frame),)
+
+    def on_focus(self) -> None:
+        """The frame shows the focus."""
+        self.redraw()
+
+    def on_blur(self) -> None:
+        """The frame shows the focus."""
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A double click maximizes and restores."""
+        if event.chain == 2:
+            event.stop()
+            self.app.call_later(self.app.run_action, "maximize")

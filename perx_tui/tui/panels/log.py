@@ -1,0 +1,72 @@
+"""The log: what happened, newest line last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual import events
+
+from engine.snapshot import LogLine
+from perx_tui.tui.lines import Line, centered, clean, shorten
+from perx_tui.tui.panel import Panel
+
+_LEVELS = {"info": ("·", "dim"), "warning": ("!", "yellow+"), "error": ("✗", "red+")}
+
+
+def log_line(line: LogLine, width: int, clock: Callable[[float], time.struct_time] = time.localtime) -> Line:
+    """Time of day, a mark for the level, the text in one line."""
+    mark, style = _LEVELS[line.level]
+    moment = time.strftime("%H:%M:%S" if width >= 60 else "%H:%M", clock(line.time))
+    text = shorten(clean(" ".join(line.text.splitlines())), max(0, width - len(moment) - 3))
+    return ((moment + " ", "dim"), (mark + " ", style), (text, "" if line.level == "info" else style.rstrip("+")))
+
+
+class Log(Panel):
+    """Scrolls with the arrow keys and the wheel; at the end it follows what comes."""
+
+    number = 8
+    title = "log"
+    clock: Callable[[float], time.struct_time] = staticmethod(time.localtime)
+    _back = 0
+    """Lines between the last one that is shown and the newest; 0 follows."""
+    _length = 0
+
+    def summary(self) -> list[Line]:
+        """Says when newer lines are out of sight."""
+        return [((f"{self._back} newer below", "yellow"),)] if self._back else []
+
+    def body(self, width: int, height: int) -> list[Line]:
+        """The lines of the window."""
+        log = self.view.snapshot.log
+        if not log:
+            return centered("nothing has happened yet", width, height)
+        if self._back and len(log) > self._length:
+            self._back += len(log) - self._length
+        self._length = len(log)
+        self._back = max(0, min(self._back, len(log) - height))
+        end = len(log) - self._back
+        return [log_line(line, width, self.clock) for line in log[max(0, end - height) : end]]
+
+    def scroll_back(self, lines: int) -> None:
+        """Move the window `lines` towards the past (negative: towards the newest)."""
+        self._back = max(0, self._back + lines)
+        self.redraw()
+
+    def on_key(self, event: events.Key) -> None:
+        """Scrolling keys, while the log has the focus."""
+        page = max(1, self.size.height - 3)
+        moves = {"up": 1, "down": -1, "pageup": page, "pagedown": -page, "home": 1_000_000, "end": -1_000_000}
+        if event.key in moves:
+            event.stop()
+            self.scroll_back(moves[event.key])
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls three lines."""
+        event.stop()
+        self.scroll_back(3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls three lines."""
+        event.stop()
+        self.scroll_back(-3)

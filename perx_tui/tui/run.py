@@ -1,0 +1,81 @@
+"""Running the app in this process's terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from perx_tui.tui.app import PerxApp, Result
+from perx_tui.tui.source import Session
+from perx_tui.tui.terminal import guarded, hung_up
+from perx_tui.tui.theme import DARK
+
+_ENDINGS: dict[int, Result] = {
+    signal.SIGTERM: "sigterm",
+    signal.SIGINT: "sigint",
+    signal.SIGHUP: "hangup",
+}
+_TAKEN = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+"""Signals that Textual's driver handles and does not hand back."""
+
+
+def run_app(
+    session: Session,
+    *,
+    autostart: bool = True,
+    refresh: float = 2.0,
+    episode_fps: float = 10.0,
+    theme: str = DARK.name,
+    output_log: Path | None = None,
+) -> Result:
+    """Show `session` until the person leaves, and say how.
+
+    "stopped": the session was told to stop and has ended. "finished" and "failed": it had ended by itself. In all
+    other cases it still trains and the caller decides: "headless" (the person's wish), "hangup" (the terminal went
+    away), "crashed" (a fault of the screen, told on standard error), "sigterm" and "sigint" (this process was asked
+    to end).
+
+    Output that libraries write meanwhile goes to `output_log`, or to standard error when the screen is closed. Must
+    be called in the main thread, with a terminal on standard input and output.
+    """
+    with guarded(output_log) as terminal:
+        stdin = sys.__stdin__.fileno() if sys.__stdin__ is not None else 0
+
+        def backlog() -> bool:
+            # Textual has no public measure of what the terminal has not taken yet.
+            writer = getattr(app._driver, "_writer_thread", None)
+            return writer is not None and writer._queue.qsize() > 0
+
+        app = PerxApp(
+            session,
+            autostart=autostart,
+            refresh=refresh,
+            episode_fps=episode_fps,
+            theme=theme,
+            backlog=backlog,
+            hung_up=lambda: terminal.gone or hung_up(stdin),
+        )
+        with _signals(app.leave):
+            result = app.run()
+    return result if result is not None else "crashed"
+
+
+@contextmanager
+def _signals(leave: Callable[[Result], None]) -> Iterator[None]:
+    """Signals that end a process end the app instead; afterwards the caller's own handlers are back without a gap."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        leave(_ENDINGS[number])
+
+    before = {number: signal.getsignal(number) for number in (*_ENDINGS, *_TAKEN)}
+    for number in _ENDINGS:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,59 @@
+"""What the app needs of a training session: the face of `engine.TrainingSession`, or of a viewer of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Renderer(Protocol):
+    """Draws states of an environment as small pictures of characters."""
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Rows and columns of a picture."""
+
+    def render(self, state: bytes, scale: int) -> npt.NDArray[np.uint32]:
+        """The picture [rows, columns, 3]: code point, foreground role, background role of every cell."""
+
+    def caption(self, state: bytes) -> str:
+        """One short line about a state, such as "score 123  balls 3"."""
+
+
+class Session(Protocol):
+    """A run that trains somewhere else: in a thread of this process, or in another one. No method blocks."""
+
+    def start(self) -> None:
+        """Begin training."""
+
+    def snapshot(self) -> Snapshot:
+        """The newest state of the run."""
+
+    def history(self, since: int = 0) -> Sequence[Any]:
+        """Metrics (mappings of key to number) of the iterations after `since`, oldest first."""
+
+    def pause(self) -> None:
+        """Hold the trainer after the present minibatch."""
+
+    def resume(self) -> None:
+        """Let a paused trainer go on."""
+
+    def step_iteration(self) -> None:
+        """Let a paused trainer do one iteration."""
+
+    def checkpoint(self) -> None:
+        """Ask for a checkpoint."""
+
+    def watch(self, environment: int | None) -> None:
+        """Choose the environment whose clips the snapshots carry."""
+
+    def stop(self, checkpoint: bool = True) -> None:
+        """End the run, by default with a checkpoint."""
+
+    def renderer(self) -> Renderer:
+        """The painter of this run's environment."""

@@ -1,0 +1,135 @@
+"""Colours: two themes of our own, and the palette of styles that the panels draw with under any theme.
+
+The six hues keep their order of lightness and differ for every kind of colour vision (after Okabe and Ito), and no
+state is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.style import Style
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+
+DARK = Theme(
+    name="perx-dark",
+    primary="#6cb6ff",
+    secondary="#c297d8",
+    accent="#e9a84c",
+    foreground="#d3dae6",
+    background="#0f1319",
+    surface="#151b24",
+    panel="#1b222d",
+    success="#4fc1a0",
+    warning="#e9d36b",
+    error="#f2785c",
+    dark=True,
+    variables={"perx-dim": "#8793a6", "perx-faint": "#36404f", "perx-frame": "#3a4656", "border": "#6cb6ff"},
+)
+
+LIGHT = Theme(
+    name="perx-light",
+    primary="#0b65b8",
+    secondary="#8a3fa6",
+    accent="#a85a00",
+    foreground="#1f2733",
+    background="#fbfbf9",
+    surface="#f1f2f0",
+    panel="#e6e8e6",
+    success="#00755a",
+    warning="#7d6a00",
+    error="#b93a17",
+    dark=False,
+    variables={"perx-dim": "#5c6675", "perx-faint": "#cdd2d8", "perx-frame": "#bfc6ce", "border": "#0b65b8"},
+)
+
+THEMES = (DARK, LIGHT)
+
+_HUES = {
+    "blue": "primary",
+    "orange": "accent",
+    "green": "success",
+    "yellow": "warning",
+    "red": "error",
+    "purple": "secondary",
+}
+
+_ROLES = {
+    "background": "background",
+    "floor": "background",
+    "wall": "wall",
+    "seen": "seen",
+    "text": "text",
+    "label": "dim",
+    "paddle": "blue",
+    "ball": "text",
+    "agent": "orange",
+    "goal": "green",
+    "brick1": "red",
+    "brick2": "orange",
+    "brick3": "yellow",
+    "brick4": "green",
+    "brick5": "blue",
+    "brick6": "purple",
+}
+"""Colours of the environments' roles; a role that is not known here is drawn in the colour of text."""
+
+
+class Palette:
+    """Rich styles by name for one theme.
+
+    Names are a colour ("text", "dim", "faint", "frame", "blue", ...), the same with "+" for bold or "!" for a filled
+    badge, "strong" for a number that matters, "" for plain text, and "wall/floor" for a cell of a picture in two
+    roles' colours.
+    """
+
+    def __init__(self, variables: Mapping[str, str], dark: bool = True) -> None:
+        background = _color(variables.get("background"), Color.parse("#0f1319" if dark else "#fbfbf9"))
+        text = _color(variables.get("foreground"), background.get_contrast_text(1.0))
+        colors = {name: _color(variables.get(variable), text) for name, variable in _HUES.items()}
+        colors |= {
+            "background": background,
+            "text": text,
+            "dim": _color(variables.get("perx-dim"), text.blend(background, 0.4)),
+            "faint": _color(variables.get("perx-faint"), text.blend(background, 0.78)),
+            "frame": _color(variables.get("perx-frame"), text.blend(background, 0.74)),
+        }
+        colors["fill"] = colors["green"].blend(background, 0.72)
+        colors["wall"] = text.blend(background, 0.62)
+        colors["seen"] = colors["blue"].blend(background, 0.8)
+        for index, share in enumerate((0.6, 0.42, 0.22, 0.0), start=1):
+            colors[f"graph{index}"] = colors["blue"].blend(background, share)
+        self.colors: Mapping[str, Color] = colors
+        self._styles: dict[str, Style] = {"": self._make("text"), "strong": self._make("text", bold=True)}
+
+    def style(self, name: str) -> Style:
+        """The style called `name`; raises KeyError for a name that no palette has."""
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self._resolve(name)
+        return style
+
+    def _resolve(self, name: str) -> Style:
+        if "/" in name:
+            upper, lower = (self.colors[_ROLES.get(role, "text")] for role in name.split("/"))
+            return Style(color=upper.rich_color, bgcolor=lower.rich_color)
+        mark = name[-1] if name[-1] in "+!" else ""
+        return self._make(name.rstrip("+!"), bold=bool(mark), filled=mark == "!")
+
+    def _make(self, name: str, *, bold: bool = False, filled: bool = False) -> Style:
+        color, background = self.colors[name], self.colors["background"]
+        if filled:
+            color, background = background, color
+        return Style(color=color.rich_color, bgcolor=background.rich_color, bold=bold or None)
+
+
+def _color(text: str | None, fallback: Color) -> Color:
+    """The colour called `text`, or `fallback` for none and for those that have no place in a blend (such as "auto")."""
+    if not text:
+        return fallback
+    try:
+        color = Color.parse(text)
+    except ColorParseError:
+        return fallback
+    return color if color.a == 1.0 else fallback

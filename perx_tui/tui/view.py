@@ -1,0 +1,35 @@
+"""What the app hands to its panels at every refresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.snapshot import RunState, Snapshot
+from perx_tui.tui.history import History
+
+STATES: dict[RunState, tuple[str, str]] = {
+    "starting": ("○ starting", "blue"),
+    "running": ("► running", "green"),
+    "paused": ("▌▌paused", "yellow"),
+    "saving": ("● saving", "blue"),
+    "finished": ("✓ finished", "green"),
+    "failed": ("✗ failed", "red"),
+    "stopped": ("■ stopped", "yellow"),
+}
+"""Every state as a symbol with a word, told apart without colour, and its hue."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A moment of the run as the panels show it."""
+
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    history: History = field(default_factory=History)
+    pending: str = ""
+    """What was asked for and is not confirmed yet: "pausing…"."""
+    notice: str = ""
+    """A short message about the last key, gone after a few seconds."""
+
+    def metric(self, key: str) -> float | None:
+        """The newest value of a metric, None while it has none."""
+        return self.snapshot.metrics.get(key)

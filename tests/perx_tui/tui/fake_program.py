@@ -1,0 +1,51 @@
+"""Runs the app on a session that trains nothing, and prints why it ended: the program of the pseudo-terminal tests.
+
+Arguments: seconds an iteration takes; "noisy" makes a thread write to descriptors 1 and 2 all the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+
+from fakes import ROLES, LiveSession
+
+import perx_tui.tui.app as app_module
+from perx_tui.tui import run_app
+
+
+class _App(app_module.PerxApp):
+    """The fake's pictures use the fake's roles."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, roles=ROLES, **options)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    session = LiveSession(period=float(sys.argv[1]) if len(sys.argv) > 1 else 0.5)
+    if "noisy" in sys.argv:
+
+        def shout() -> None:
+            while True:
+                os.write(1, b"NOISE ON ONE\n")
+                os.write(2, b"NOISE ON TWO\n")
+                time.sleep(0.02)
+
+        threading.Thread(target=shout, daemon=True).start()
+        time.sleep(0.1)
+    import perx_tui.tui.run as run_module
+
+    run_module.PerxApp = _App  # type: ignore[misc]
+    result = run_app(session)
+    with contextlib.suppress(OSError):
+        print(f"result {result}", flush=True)
+    if len(sys.argv) > 3:
+        with open(sys.argv[3], "w", encoding="utf-8") as file:
+            file.write(result)
+
+
+if __name__ == "__main__":
+    main()

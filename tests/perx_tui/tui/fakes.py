@@ -1,0 +1,369 @@
+"""Sessions that train nothing: scripted snapshots for tests, and one that lives by a clock for terminals."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.snapshot import (
+    Clip,
+    Frame,
+    LogLine,
+    Memory,
+    Phase,
+    ReplayView,
+    SegmentSummary,
+    Snapshot,
+)
+
+ROLES = (
+    "background",
+    "wall",
+    "text",
+    "paddle",
+    "ball",
+    "brick1",
+    "brick2",
+    "brick3",
+    "brick4",
+    "brick5",
+    "brick6",
+)
+STEPS = 32_768
+"""Steps of one iteration: 512 agents, a horizon of 64."""
+TOTAL = 30_000_000
+SPS = 41_700.0
+EPOCH = 1_750_000_000.0
+GIB = 1024**3
+
+STATE = struct.Struct("<hhhhhQQ")
+"""Paddle x, ball x, ball y (half rows of the large scale), score, balls, bricks as 108 bits."""
+
+_PHASES = {
+    "collect/env": 0.021,
+    "collect/policy": 0.231,
+    "collect/store": 0.008,
+    "train/advantage": 0.006,
+    "train/draw": 0.003,
+    "train/gather": 0.017,
+    "train/forward": 0.148,
+    "train/backward": 0.271,
+    "train/optimizer": 0.049,
+    "report": 0.012,
+}
+
+
+class FakeRenderer:
+    """Draws a game that resembles Breakout: 36 x 14 characters, or 72 x 28."""
+
+    def size(self, scale: int) -> tuple[int, int]:
+        return 14 * scale, 36 * scale
+
+    def render(self, state: bytes, scale: int) -> npt.NDArray[np.uint32]:
+        paddle, ball_x, ball_y, _score, _balls, low, high = STATE.unpack(state)
+        rows, columns = self.size(scale)
+        pixels = np.zeros((2 * rows, columns), dtype=np.uint32)
+        bricks = low | high << 54
+        for row in range(6):
+            for column in range(18):
+                if bricks >> (18 * row + column) & 1:
+                    y, x = (4 + row) * scale, column * 2 * scale
+                    pixels[y : y + scale, x : x + 2 * scale] = 5 + row
+        pixels[-2 * scale : -scale, paddle * scale : (paddle + 4) * scale] = 3
+        pixels[ball_y * scale : (ball_y + 1) * scale, ball_x * scale : (ball_x + 1) * scale] = 4
+        picture = np.zeros((rows, columns, 3), dtype=np.uint32)
+        picture[..., 0] = 0x2580
+        picture[..., 1] = pixels[0::2]
+        picture[..., 2] = pixels[1::2]
+        return picture
+
+    def caption(self, state: bytes) -> str:
+        _paddle, _x, _y, score, balls, _low, _high = STATE.unpack(state)
+        return f"score {score}  balls {balls}"
+
+
+def frame(step: int) -> Frame:
+    """The game at a step: the ball flies between the walls, the paddle follows, a brick falls at every eighth step."""
+    ball_x = abs((step * 2 + 7) % 68 - 34)
+    ball_y = 4 + abs((step + 5) % 40 - 20)
+    paddle = min(32, max(0, ball_x - 2))
+    gone = min(60, step // 8)
+    order = list(range(108))
+    random.Random(4).shuffle(order)
+    bricks = (1 << 108) - 1
+    for brick in order[:gone]:
+        bricks &= ~(1 << brick)
+    low = bricks & (1 << 54) - 1
+    return Frame(
+        state=STATE.pack(paddle, ball_x, ball_y, 3 * gone, 5 - gone // 20, low, bricks >> 54),
+        action=step % 3,
+        reward=0.0,
+        value=1.0 + 0.5 * math.sin(step / 9),
+        done=step % 481 == 480,
+    )
+
+
+def clip(iteration: int, environment: int = 0) -> Clip:
+    """The clip of an iteration, a horizon of 64 steps."""
+    start = (iteration % 7) * 64
+    return Clip(environment, iteration, tuple(frame(start + k) for k in range(64)))
+
+
+def metrics(iteration: int) -> dict[str, float]:
+    """Plausible metrics of an iteration: the score climbs along an S, losses shrink, noise depends on the number."""
+    noise = random.Random(iteration).gauss
+    done = iteration * STEPS / 8_000_000
+    score = 420 / (1 + math.exp(-5 * (done - 0.75))) - 8 + 6 * noise(0, 1)
+    row: dict[str, float] = {
+        "step": iteration * STEPS,
+        "iteration": iteration,
+        "time": iteration * STEPS / SPS,
+        "sps": SPS * (1 + 0.02 * noise(0, 1)) * (0.7 if iteration % 40 == 0 else 1.0),
+        "episode/score": max(0.0, score),
+        "episode/return": max(0.0, score) * 0.9,
+        "episode/length": 120 + score,
+        "episode/count": 90,
+        "loss/policy": -0.012 + 0.002 * noise(0, 1),
+        "loss/value": 0.8 * math.exp(-done) + 0.02 * abs(noise(0, 1)),
+        "loss/entropy": 1.0986 * math.exp(-0.6 * done),
+        "loss/approx_kl": 0.0081 + 0.001 * noise(0, 1),
+        "loss/clip_fraction": 0.112 + 0.01 * noise(0, 1),
+        "loss/explained_variance": min(0.97, 0.2 + 0.6 * done),
+        "loss/grad_norm": 0.42 + 0.05 * noise(0, 1),
+        "loss/ratio_max": 1.83 + 0.1 * noise(0, 1),
+        "replay/alpha": 0.8,
+        "replay/beta": 0.2 + 0.8 * iteration * STEPS / TOTAL,
+        "replay/uses_mean": 1.0,
+        "replay/uses_max": 7.0,
+        "replay/unused": 0.362,
+        "replay/ess": 0.713,
+        "replay/entropy": 0.952,
+        "replay/weight_min": 0.42,
+        "replay/weight_mean": 0.81,
+        "replay/weight_max": 1.0,
+        "train/learning_rate": 0.02 * (1 - iteration * STEPS / TOTAL),
+        "train/minibatches": 8,
+    }
+    return row
+
+
+def running(iteration: int = 250, environment: int = 0) -> Snapshot:
+    """A healthy run on a CPU after `iteration` iterations."""
+    agents = random.Random(iteration)
+    return Snapshot(
+        sequence=iteration,
+        state="running",
+        stage="train 3/8",
+        run="breakout-20250615-120000",
+        folder="runs/breakout-20250615-120000",
+        profile="breakout",
+        environment="breakout",
+        environments=512,
+        device="cpu",
+        policy="lstm 128",
+        parameters=165_124,
+        step=iteration * STEPS,
+        total_steps=TOTAL,
+        iteration=iteration,
+        elapsed=iteration * STEPS / SPS,
+        steps_per_second=metrics(iteration)["sps"],
+        average_steps_per_second=SPS,
+        metrics=metrics(iteration),
+        phases=tuple(Phase(name, seconds) for name, seconds in _PHASES.items()),
+        iteration_seconds=STEPS / SPS,
+        memory=Memory(
+            process=1_320_000_000,
+            process_peak=1_510_000_000,
+            machine_used=int(5.6 * GIB),
+            machine_total=16 * GIB,
+        ),
+        replay=ReplayView(
+            scheme="prioritized",
+            segments=512,
+            draws=512,
+            uses_histogram=(185, 177, 91, 38, 14, 5, 1, 1),
+            priority_histogram=(2, 5, 9, 22, 41, 67, 90, 101, 84, 51, 26, 9, 3, 2),
+            priority_range=(0.0021, 14.2),
+            top=tuple(
+                SegmentSummary(
+                    agents.randrange(512), 14.2 / (1 + 0.15 * k), 0.011 / (1 + k), 7 - k // 2, float(30 - 2 * k)
+                )
+                for k in range(10)
+            ),
+        ),
+        clip=clip(iteration, environment),
+        log=tuple(log(iteration)),
+        checkpoint="step-000008192000",
+        checkpoint_step=8_192_000,
+    )
+
+
+def log(iteration: int) -> list[LogLine]:
+    """What a run of that length would have logged."""
+    lines = [
+        LogLine(EPOCH, "info", "run folder runs/breakout-20250615-120000"),
+        LogLine(EPOCH + 4, "info", "policy lstm 128, 165,124 parameters, on cpu with 2 threads"),
+        LogLine(EPOCH + 90, "warning", "steps/s fell below half of its median for 3 iterations"),
+    ]
+    lines += [
+        LogLine(EPOCH + 100 + 60 * k, "info", f"checkpoint step-{k * 50 * STEPS:012d} (score {40 + 60 * k})")
+        for k in range(1, iteration // 50 + 1)
+    ]
+    return lines
+
+
+def starting() -> Snapshot:
+    """The first moment: nothing is known yet."""
+    return Snapshot(stage="loading torch", profile="breakout", environment="breakout", device="cpu", total_steps=TOTAL)
+
+
+def paused(iteration: int = 250) -> Snapshot:
+    """A run that is held."""
+    return replace(running(iteration), state="paused", stage="", sequence=iteration + 1)
+
+
+def failed(iteration: int = 250) -> Snapshot:
+    """A run whose loss diverged."""
+    base = running(iteration)
+    error = "the policy loss of iteration 251 is nan; lower train.learning_rate or train.max_grad_norm"
+    lines = (*base.log, LogLine(EPOCH + 1000, "error", error))
+    return replace(base, state="failed", stage="", error=error, log=lines, sequence=iteration + 1)
+
+
+def on_gpu(iteration: int = 250) -> Snapshot:
+    """A run on a card."""
+    memory = Memory(
+        process=2_100_000_000,
+        process_peak=2_300_000_000,
+        machine_used=int(9.1 * GIB),
+        machine_total=128 * GIB,
+        gpu_name="NVIDIA H200",
+        gpu_allocated=int(3.2 * GIB),
+        gpu_reserved=int(4.5 * GIB),
+        gpu_peak=int(4.1 * GIB),
+        gpu_used=int(5.3 * GIB),
+        gpu_total=int(139.8 * GIB),
+    )
+    return replace(running(iteration), device="cuda:0", memory=memory)
+
+
+class FakeSession:
+    """Answers with `current`, remembers commands. With `obey` the state follows the commands at once."""
+
+    def __init__(self, current: Snapshot | None = None, *, obey: bool = False, past: int | None = None) -> None:
+        self.current = current if current is not None else running()
+        self.commands: list[tuple[str, object]] = []
+        self.obey = obey
+        self.past = [metrics(i) for i in range(1, (self.current.iteration if past is None else past) + 1)]
+
+    def _command(self, name: str, value: object = None, **changes: object) -> None:
+        self.commands.append((name, value))
+        if self.obey and changes:
+            changes["sequence"] = self.current.sequence + 1
+            self.current = replace(self.current, **changes)  # type: ignore[arg-type]
+
+    def start(self) -> None:
+        self._command("start")
+
+    def snapshot(self) -> Snapshot:
+        return self.current
+
+    def history(self, since: int = 0) -> list[Mapping[str, float]]:
+        return [row for row in self.past if row["iteration"] > since]
+
+    def pause(self) -> None:
+        self._command("pause", state="paused", stage="")
+
+    def resume(self) -> None:
+        self._command("resume", state="running")
+
+    def step_iteration(self) -> None:
+        iteration = self.current.iteration + 1
+        self.past.append(metrics(iteration))
+        self._command("step", iteration=iteration, step=iteration * STEPS, metrics=metrics(iteration))
+
+    def checkpoint(self) -> None:
+        step = self.current.step
+        self._command("checkpoint", checkpoint=f"step-{step:012d}", checkpoint_step=step)
+
+    def watch(self, environment: int | None) -> None:
+        self._command("watch", environment, clip=clip(self.current.iteration, environment or 0))
+
+    def stop(self, checkpoint: bool = True) -> None:
+        self._command("stop", checkpoint, state="stopped", stage="")
+
+    def renderer(self) -> FakeRenderer:
+        return FakeRenderer()
+
+
+class LiveSession(FakeSession):
+    """A run that advances with a clock: half a second of starting, then an iteration every `period` seconds."""
+
+    def __init__(self, period: float = 0.8, clock: Callable[[], float] = time.monotonic, past: int = 200) -> None:
+        super().__init__(starting(), past=past)
+        self._period = period
+        self._clock = clock
+        self._began: float | None = None
+        self._held: float | None = None
+        self._extra = past
+        self._environment = 0
+        self._stopped = False
+        self._saved: int | None = None
+
+    def start(self) -> None:
+        super().start()
+        self._began = self._clock()
+
+    def snapshot(self) -> Snapshot:
+        if self._began is None:
+            return starting()
+        now = self._held if self._held is not None else self._clock()
+        elapsed = now - self._began - 0.5
+        if elapsed < self._period:
+            return starting()
+        iteration = self._extra + int(elapsed / self._period)
+        while len(self.past) < iteration:
+            self.past.append(metrics(len(self.past) + 1))
+        if self.current.iteration != iteration or (
+            self.current.clip and self.current.clip.environment != self._environment
+        ):
+            self.current = running(iteration, self._environment)
+        state = "stopped" if self._stopped else "paused" if self._held is not None else "running"
+        stage = "" if state != "running" else ("collect" if elapsed % self._period < 0.3 else "train 3/8")
+        changes: dict[str, object] = {"state": state, "stage": stage}
+        if self._saved is not None:
+            changes |= {"checkpoint": f"step-{self._saved:012d}", "checkpoint_step": self._saved}
+        return replace(self.current, **changes)  # type: ignore[arg-type]
+
+    def pause(self) -> None:
+        super().pause()
+        self._held = self._clock()
+
+    def resume(self) -> None:
+        super().resume()
+        if self._held is not None and self._began is not None:
+            self._began += self._clock() - self._held
+        self._held = None
+
+    def step_iteration(self) -> None:
+        self.commands.append(("step", None))
+        self._extra += 1
+
+    def checkpoint(self) -> None:
+        self.commands.append(("checkpoint", None))
+        self._saved = self.current.step
+
+    def watch(self, environment: int | None) -> None:
+        self.commands.append(("watch", environment))
+        self._environment = environment or 0
+
+    def stop(self, checkpoint: bool = True) -> None:
+        self.commands.append(("stop", checkpoint))
+        self._stopped = True
