@@ -24,7 +24,7 @@ help:
 	@echo "make run      set up, then train breakout in the terminal (options in ARGS=\"...\")"
 	@echo "make test     set up, then run every check: lint, types, the C tests, the Python tests"
 	@echo "make lint     format and lint checks, and the type checker"
-	@echo "make bench    how fast the environments step on this machine"
+	@echo "make bench    how fast environments and training are on this machine"
 	@echo "make clean    remove what was built; runs/ stays"
 
 run: $(STAMPS)/installed
@@ -44,7 +44,8 @@ test-python: $(STAMPS)/developer
 	$(BIN)/python -m pytest
 
 bench: $(STAMPS)/installed
-	@$(BIN)/python -m c_envs.bench $(ARGS)
+	@$(BIN)/python -m c_envs.bench
+	@$(BIN)/perx-tui bench $(ARGS)
 
 setup: $(STAMPS)/developer
 

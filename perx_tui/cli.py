@@ -15,6 +15,7 @@ from perx_tui.output import FINISHED, INTERRUPTED, PROGRAM, USAGE, abandon_stdou
 
 COMMANDS = {
     "play": "watch a checkpoint play, or evaluate it",
+    "bench": "measure how fast training is on this machine",
     "runs": "list the runs of a folder",
     "profiles": "list the profiles that ship, or explain one's keys",
     "envs": "list the environments, or explain one's settings",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 CRASH_PATIENCE = 60.0
 """Seconds that a checkpoint may take after the front end itself has failed."""
+
+ENDED_BY_SIGNAL = {"sigterm": signal.SIGTERM, "sigint": signal.SIGINT}
+"""Answers of the TUI that stand for a signal."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
     signals = StopSignals(session.stop)
     try:
         with signals:
-            session.start()
-            if not headless:
-                _show(session)
+            if headless:
+                session.start()
+            else:
+                _show(session, signals)
             follow(session, signals, as_json=arguments.json)
     except ForcedExit as end:
         say("left at once: what was learned after the newest checkpoint is lost")
@@ -80,13 +86,20 @@ def run(arguments: argparse.Namespace) -> int:
     return _end(session, signals, arguments.runs)
 
 
-def _show(session: TrainingSession) -> None:
-    """The TUI, until it has ended. When it was left for headless training, a paused run goes on."""
+def _show(session: TrainingSession, signals: StopSignals) -> None:
+    """The TUI, until it has ended; what becomes of the training then is decided here."""
     from perx_tui.tui import run_app
 
-    if run_app(session) == "headless":
-        session.resume()
-        say("training goes on without the TUI; ctrl+c stops it with a checkpoint")
+    look = session.profile.ui
+    result = run_app(session, refresh=look.refresh, episode_fps=look.episode_fps, theme=look.theme)
+    with contextlib.suppress(RuntimeError):
+        session.start()  # The TUI does so after its first picture; it may have ended before.
+    if result in ENDED_BY_SIGNAL:
+        signals.received = ENDED_BY_SIGNAL[result]
+        session.stop(checkpoint=True)
+    elif result in ("headless", "hangup", "crashed"):
+        session.resume()  # Nobody could end a pause any more.
+        say("training goes on without the screen; ctrl+c stops it with a checkpoint")
     else:
         session.stop(checkpoint=True)
 
@@ -140,12 +153,15 @@ def _failure(session: TrainingSession, snapshot: Snapshot) -> int:
     from engine import EngineError
 
     error = session.exception
-    if error is not None and not isinstance(error, EngineError):
-        report_crash(error, session.folder)
-        return FAILED
-    say(str(error or snapshot.error or "training failed"))
-    # Nothing was trained: what was asked for cannot be had, such as a device that is not there or a run in use.
-    return FAILED if snapshot.steps_per_second is not None else USAGE
+    if isinstance(error, EngineError):
+        say(str(error))
+        # Nothing was trained: what was asked for cannot be had, such as a device that is not there or a run in use.
+        return FAILED if snapshot.steps_per_second is not None else USAGE
+    if error is not None and session.folder is None:
+        report_crash(error)
+    else:
+        say(f"training failed: {snapshot.error}; run folder {snapshot.folder}")
+    return FAILED
 
 
 def _summary(snapshot: Snapshot, runs: Path) -> str:
