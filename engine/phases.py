@@ -49,8 +49,12 @@ class PhaseTimer:
         return dict(self._totals)
 
     def wall(self) -> float:
-        """Seconds from `start` to the last lap, without what was skipped."""
+        """Seconds that the totals should add up to: from `start` to the last lap, without what was skipped."""
         return self._last - self._first - self._skipped
+
+    def elapsed(self) -> float:
+        """Seconds on the host's clock since `start`, without what was skipped."""
+        return time.perf_counter() - self._first - self._skipped
 
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:
         """Adds the mean over workers that ran side by side, in place of this thread's lap.
@@ -83,7 +87,7 @@ class CudaPhaseTimer(PhaseTimer):
 
     def start(self) -> None:
         """Reads the events of the iteration before and begins to record this one's."""
-        self._totals.clear()
+        super().start()
         self._wall = 0.0
         ready, self._pending = self._pending, []
         if ready:
@@ -97,14 +101,16 @@ class CudaPhaseTimer(PhaseTimer):
 
     def lap(self, name: str) -> None:
         """Ends a lap under `name`."""
+        self._last = time.perf_counter()
         self._mark(name)
 
     def skip(self) -> None:
         """Ends a lap that belongs to no phase."""
+        super().skip()
         self._mark(None)
 
     def wall(self) -> float:
-        """Seconds of the iteration that `totals` speaks of, without what was skipped."""
+        """Seconds on the device's clock of the iteration that `totals` speaks of, without what was skipped."""
         return self._wall
 
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:

@@ -139,7 +139,7 @@ class Run:
         clip = self._clip()
         if clip is not None:
             fields["clip"] = clip
-        self.telemetry.iteration(report.metrics, **fields)
+        self.telemetry.iteration(report.metrics, report.seconds, **fields)
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now
             self.telemetry.refresh_record()

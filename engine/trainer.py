@@ -31,9 +31,10 @@ from engine.snapshot import ReplayView
 
 @dataclass(slots=True)
 class Report:
-    """What an iteration did: flat metrics and the prioritization panel's view."""
+    """What an iteration did: flat metrics, its wall time without pauses, and the prioritization panel's view."""
 
     metrics: dict[str, float]
+    seconds: float
     replay: ReplayView
 
 
@@ -216,7 +217,7 @@ class Trainer:
         metrics |= {f"time/{name}": seconds for name, seconds in phases.items()}
         metrics["time/iteration"] = self.timer.wall()
         metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
-        return Report(metrics, view)
+        return Report(metrics, self.timer.elapsed(), view)
 
     def close(self) -> None:
         """Ends the worker threads and frees the environments."""

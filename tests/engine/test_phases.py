@@ -1,0 +1,129 @@
+"""Laps on a host clock and, with a stand-in for the driver's events, on a device's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from engine import phases
+from engine.control import Control
+from engine.phases import CudaPhaseTimer, PhaseTimer
+
+
+class Clock:
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(phases, "time", made)
+    return made
+
+
+def test_laps_add_up_and_pauses_are_left_out(clock: Clock) -> None:
+    timer = PhaseTimer()
+    timer.start()
+    for name, seconds in (("a", 1.0), ("b", 2.0), ("a", 0.5)):
+        clock.now += seconds
+        timer.lap(name)
+    clock.now += 100
+    timer.skip()
+    clock.now += 4
+    timer.lap("b")
+    assert timer.totals() == {"a": 1.5, "b": 6.0}
+    assert timer.wall() == timer.elapsed() == 7.5
+    timer.start()
+    assert timer.totals() == {}
+    assert timer.wall() == 0.0
+
+
+def test_workers_that_ran_side_by_side_count_by_their_mean(clock: Clock) -> None:
+    main, fast, slow = PhaseTimer(), PhaseTimer(), PhaseTimer()
+    for timer in (main, fast, slow):
+        timer.start()
+    clock.now = 3.0
+    fast.lap("env")
+    clock.now = 5.0
+    slow.lap("env")
+    main.absorb([fast, slow])
+    assert main.totals() == {"env": 4.0}
+    assert main.wall() == 5.0, "the second that the fast one waited is unaccounted for"
+
+
+def test_a_pause_in_the_workers_is_no_part_of_the_wall_time(clock: Clock) -> None:
+    main, worker = PhaseTimer(), PhaseTimer()
+    main.start()
+    worker.start()
+    clock.now = 50.0
+    worker.skip()
+    clock.now = 52.0
+    worker.lap("env")
+    main.absorb([worker])
+    assert main.wall() == main.elapsed() == 2.0
+
+
+def test_device_laps_are_read_an_iteration_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer never waits for the device but for the last event of an iteration that has ended."""
+    device = {"now": 0.0}
+    waited: list[Event] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.at = device["now"]
+
+        def elapsed_time(self, other: Any) -> float:
+            return float(other.at - self.at) * 1000
+
+        def synchronize(self) -> None:
+            waited.append(self)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    timer = CudaPhaseTimer()
+    timer.start()
+    assert timer.totals() == {}
+    for name, seconds in (("policy", 1.0), ("env", 2.0), ("policy", 3.0)):
+        device["now"] += seconds
+        timer.lap(name)
+    device["now"] += 10.0
+    timer.skip()
+    assert waited == []
+    timer.start()
+    assert timer.totals() == {"policy": 4.0, "env": 2.0}
+    assert timer.wall() == 6.0
+    assert len(waited) == 1
+    device["now"] += 0.5
+    timer.lap("report")
+    assert timer.totals() == {"policy": 4.0, "env": 2.0}
+
+
+def test_control_lets_requests_through_a_pause_and_holds_again() -> None:
+    control = Control()
+    assert not control.held
+    control.pause()
+    assert control.held
+    assert control.paused
+    control.request_checkpoint()
+    assert not control.held, "the iteration under way is finished first"
+    control.end_iteration()
+    assert not control.held, "the checkpoint comes before the hold"
+    assert control.take_checkpoint_request()
+    control.settle()
+    assert control.held
+    control.step_iteration()
+    assert not control.held
+    control.end_iteration()
+    assert control.held
+    control.stop(checkpoint=True)
+    assert not control.held
+    assert control.stopping
+    assert control.checkpoint_on_stop
+    control.pause()
+    assert not control.held, "a run that ends is not paused any more"
