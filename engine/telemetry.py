@@ -80,8 +80,8 @@ class Telemetry:
             self._event(kind, **fields)
 
     def iteration(self, metrics: dict[str, float], seconds: float, **fields: Any) -> None:
-        """Publishes an iteration that took `seconds`: completes its metrics with time and rate, stores them, and derives
-        the snapshot's figures. `fields` are further fields of the snapshot."""
+        """Publishes an iteration that took `seconds`: completes its metrics with time and rate, stores them and
+        derives the snapshot's figures. `fields` are further fields of the snapshot."""
         with self._lock:
             before = self._snapshot
             steps = metrics["step"] - before.step

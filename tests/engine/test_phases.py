@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from engine import phases
 from engine.control import Control
 from engine.phases import CudaPhaseTimer, PhaseTimer
