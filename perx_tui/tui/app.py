@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 
-from engine.snapshot import Snapshot
+from engine import Snapshot
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.history import History
 from perx_tui.tui.keys import KEYS, bindings
@@ -119,7 +119,8 @@ class PerxApp(App[Result]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        if self._autostart:
+        self.session.watch(0)
+        if self._autostart and not self.session.is_alive:
             self.session.start()
         self.tick()
         self._timers_kept = [
@@ -177,6 +178,9 @@ class PerxApp(App[Result]):
             pending.confirmed(snapshot) or snapshot.ended or self._clock() - pending.since > _PENDING_SECONDS
         ):
             self._pending = None
+            if pending.text == "saving…" and pending.confirmed(snapshot) and not snapshot.ended:
+                self._notice = f"saved {snapshot.checkpoint}"
+                self._notice_until = self._clock() + _NOTICE_SECONDS
         if snapshot.state == "failed" and not self._failure_seen:
             self._failure_seen = True
             self.dashboard.failure = True
@@ -195,7 +199,7 @@ class PerxApp(App[Result]):
     def _make_picture(self) -> Picture:
         roles = self._roles
         if roles is None:
-            from c_envs import ROLES
+            from engine import ROLES
 
             roles = ROLES
         return Picture(self.session.renderer(), roles)
@@ -242,7 +246,7 @@ class PerxApp(App[Result]):
         if self._refused(snapshot):
             return
         self.session.checkpoint()
-        self._expect("saving…", lambda new: (new.checkpoint, new.checkpoint_step) != _checkpoint(snapshot))
+        self._expect("saving…", lambda new: _saved(snapshot, new))
 
     def action_watch(self, by: int) -> None:
         """Another environment in the episode panel."""
@@ -346,5 +350,6 @@ class PerxApp(App[Result]):
             self._event_loop.call_soon_threadsafe(self.exit, result)
 
 
-def _checkpoint(snapshot: Snapshot) -> tuple[str | None, int | None]:
-    return snapshot.checkpoint, snapshot.checkpoint_step
+def _saved(asked: Snapshot, new: Snapshot) -> bool:
+    """A checkpoint of the step at which it was asked for, or of a later one, is there."""
+    return new.checkpoint_step is not None and new.checkpoint_step >= asked.step

@@ -8,7 +8,7 @@ ended.
 
 from __future__ import annotations
 
-from engine.snapshot import Clip, Frame
+from engine import Clip, Frame
 
 GAME_SPEED = 15.0
 """Steps per second at which a person follows Breakout (a step is 4 frames of 1/60 s)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.snapshot import Snapshot
+from engine import Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,10 @@ class Renderer(Protocol):
 
 class Session(Protocol):
     """A run that trains somewhere else: in a thread of this process, or in another one. No method blocks."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has been started and has not ended."""
 
     def start(self) -> None:
         """Begin training."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.snapshot import RunState, Snapshot
+from engine import Snapshot
 from perx_tui.tui.history import History
 
-STATES: dict[RunState, tuple[str, str]] = {
+STATES: dict[str, tuple[str, str]] = {
     "starting": ("○ starting", "blue"),
     "running": ("► running", "green"),
     "paused": ("▌▌paused", "yellow"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.snapshot import Clip, Frame
+from engine import Clip, Frame
 from perx_tui import format as fmt
 from perx_tui.tui.lines import Line, centered, clean
 from perx_tui.tui.panel import Panel

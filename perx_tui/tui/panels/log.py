@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from textual import events
 
-from engine.snapshot import LogLine
+from engine import LogLine
 from perx_tui.tui.lines import Line, centered, clean, shorten
 from perx_tui.tui.panel import Panel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.snapshot import Phase
+from engine import Phase
 from perx_tui import format as fmt
 from perx_tui.tui import marks
 from perx_tui.tui.lines import Line, centered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.snapshot import ReplayView
+from engine import ReplayView
 from perx_tui import format as fmt
 from perx_tui.tui import marks
 from perx_tui.tui.lines import Line, beside, pair, spread

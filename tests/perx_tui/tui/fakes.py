@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from engine.snapshot import (
+from engine import (
     Clip,
     Frame,
     LogLine,
@@ -200,8 +200,8 @@ def running(iteration: int = 250, environment: int = 0) -> Snapshot:
         ),
         clip=clip(iteration, environment),
         log=tuple(log(iteration)),
-        checkpoint="step-000008192000",
-        checkpoint_step=8_192_000,
+        checkpoint="step-000008000000",
+        checkpoint_step=8_000_000,
     )
 
 
@@ -268,6 +268,10 @@ class FakeSession:
         if self.obey and changes:
             changes["sequence"] = self.current.sequence + 1
             self.current = replace(self.current, **changes)  # type: ignore[arg-type]
+
+    @property
+    def is_alive(self) -> bool:
+        return ("start", None) in self.commands
 
     def start(self) -> None:
         self._command("start")
