@@ -135,6 +135,8 @@ class Telemetry:
         now = self._snapshot
         figures: dict[str, object] = {
             "step": now.step,
+            "total_steps": now.total_steps,
+            "device": now.device,
             "iteration": now.iteration,
             "elapsed": now.elapsed,
             "sps": now.average_steps_per_second,
