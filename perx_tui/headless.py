@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from perx_tui import format as spell
 from perx_tui import terminal
 from perx_tui.output import abandon_stdout, emit, say
+from perx_tui.scores import RecentScore
 from perx_tui.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Session(Protocol):
 class View(Protocol):
     """One way to show progress."""
 
-    def show(self, snapshot: Snapshot) -> None: ...
+    def show(self, snapshot: Snapshot, score: float | None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -49,6 +50,7 @@ def follow(session: Session, signals: StopSignals, as_json: bool = False) -> Non
     lines = JsonLines(session) if as_json else None
     view = _choose_view(as_json)
     log = LogPrinter()
+    score = RecentScore()
     told = ended = False
     try:
         while not ended:
@@ -60,7 +62,8 @@ def follow(session: Session, signals: StopSignals, as_json: bool = False) -> Non
                 view = NoView()
                 say("stopping: the checkpoint is being written; once more to leave at once without it")
             log.show(snapshot, view)
-            view.show(snapshot)
+            score.feed(session.history(score.iteration))
+            view.show(snapshot, score.value)
             if lines is not None:
                 lines.print_new(snapshot)
     finally:
@@ -122,7 +125,7 @@ class LogPrinter:
 class NoView:
     """Nothing to show progress on."""
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, score: float | None) -> None:
         pass
 
     def close(self) -> None:
@@ -135,17 +138,15 @@ class Lines:
     def __init__(self) -> None:
         self._due = 0.0
         self._named = False
-        self._score: float | None = None
 
-    def show(self, snapshot: Snapshot) -> None:
-        self._score = snapshot.metrics.get("episode/score", self._score)
+    def show(self, snapshot: Snapshot, score: float | None) -> None:
         if not self._named and snapshot.folder:
             self._named = True
             say(headline(snapshot))
         now = time.monotonic()
         if now >= self._due and snapshot.steps_per_second is not None and not snapshot.ended:
             self._due = now + LINE_EVERY
-            say(progress_line(snapshot, self._score))
+            say(progress_line(snapshot, score))
 
     def close(self) -> None:
         pass
@@ -169,21 +170,19 @@ class Bar:
         )
         self._task = self._progress.add_task("", total=1.0, state="starting", numbers="")
         self._named = False
-        self._score: float | None = None
         self._guard(self._progress.start)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, snapshot: Snapshot, score: float | None) -> None:
         if self._progress is None:
             return
         if not self._named and snapshot.folder:
             self._named = True
             self.print(headline(snapshot))
-        self._score = snapshot.metrics.get("episode/score", self._score)
         self._progress.update(
             self._task,
             completed=snapshot.progress,
             state=snapshot.state if snapshot.state == "running" else snapshot.stage or snapshot.state,
-            numbers=_numbers(snapshot, self._score),
+            numbers=_numbers(snapshot, score),
         )
         self._guard(self._progress.refresh)
 
@@ -215,7 +214,7 @@ def headline(snapshot: Snapshot) -> str:
 
 
 def progress_line(snapshot: Snapshot, score: float | None) -> str:
-    """One line of plain progress. `score` is the mean of the newest iteration in which an episode ended."""
+    """One line of plain progress."""
     return (
         f"{spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps "
         f"({spell.percent(snapshot.progress)}), {spell.rate(snapshot.steps_per_second)}, score {spell.score(score)}, "

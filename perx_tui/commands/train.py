@@ -17,6 +17,7 @@ from perx_tui.crash import report_crash
 from perx_tui.errors import ForcedExit, UsageError
 from perx_tui.headless import follow
 from perx_tui.output import FAILED, FINISHED, PROGRAM, USAGE, leave, say
+from perx_tui.scores import RecentScore
 from perx_tui.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
                 session.start()
             else:
                 _show(session, signals)
-            follow(session, signals, as_json=arguments.json)
+            if not session.join(0):
+                follow(session, signals, as_json=arguments.json)
     except ForcedExit as end:
         say("left at once: what was learned after the newest checkpoint is lost")
         leave(128 + end.signum)
@@ -143,7 +145,7 @@ def _end(session: TrainingSession, signals: StopSignals, runs: Path) -> int:
     snapshot = session.snapshot()
     if snapshot.state == "failed":
         return _failure(session, snapshot)
-    say(_summary(snapshot, runs))
+    say(_summary(snapshot, RecentScore(session.history()).value, runs))
     if signals.received is not None:
         return 128 + signals.received
     return FINISHED
@@ -164,14 +166,14 @@ def _failure(session: TrainingSession, snapshot: Snapshot) -> int:
     return FAILED
 
 
-def _summary(snapshot: Snapshot, runs: Path) -> str:
+def _summary(snapshot: Snapshot, score: float | None, runs: Path) -> str:
     """How the run ended, where it is, and what can be done with it."""
     option = "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
     run = shlex.quote(snapshot.run)
     lines = [
         f"{snapshot.state} at {spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps after "
         f"{spell.duration(snapshot.elapsed)}, {spell.rate(snapshot.average_steps_per_second)}, "
-        f"score {spell.score(snapshot.metrics.get('episode/score'))}",
+        f"score {spell.score(score)}",
         f"run folder  {snapshot.folder}",
     ]
     if snapshot.checkpoint:

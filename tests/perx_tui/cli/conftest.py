@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from ..program import environment
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Answer:
     def lines(self) -> list[str]:
         """Lines on standard error."""
         return self.err.splitlines()
-
-
-def environment() -> dict[str, str]:
-    """This process's environment with the repository on the path and one thread for arithmetic."""
-    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 @pytest.fixture

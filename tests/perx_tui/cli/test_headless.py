@@ -15,6 +15,7 @@ from engine import LogLine, Snapshot
 from perx_tui import headless
 from perx_tui.errors import ForcedExit
 from perx_tui.headless import Bar, Lines, follow, progress_line
+from perx_tui.scores import RecentScore
 from perx_tui.signals import StopSignals
 
 
@@ -133,12 +134,16 @@ def test_a_progress_line_tells_steps_speed_score_and_time_left() -> None:
     assert "score -" in progress_line(snapshot, None)
 
 
-def test_the_score_shown_is_the_last_one_known(capsys: pytest.CaptureFixture[str]) -> None:
-    """An iteration in which no episode ended has no score; the one before it still stands."""
-    lines = Lines()
-    lines.show(Snapshot(step=1, total_steps=9, metrics={"episode/score": 7.0}))
-    lines.show(Snapshot(step=2, total_steps=9, steps_per_second=1.0))
-    assert "score 7.00" in capsys.readouterr().err
+def test_the_score_is_the_mean_of_about_the_last_hundred_episodes() -> None:
+    """Iterations weigh as many episodes as they ended; one that ended none changes nothing."""
+    score = RecentScore()
+    assert score.value is None
+    score.feed([{"iteration": 1, "episode/count": 50, "episode/score": 4.0}, {"iteration": 2, "episode/count": 0}])
+    assert (score.value, score.iteration) == (4.0, 2)
+    score.feed([{"iteration": 3, "episode/count": 50, "episode/score": 8.0}])
+    assert score.value == 6.0
+    score.feed([{"iteration": 4, "episode/count": 100, "episode/score": 10.0}])
+    assert score.value == 10.0
 
 
 def test_warnings_and_errors_of_the_log_are_passed_on_once(capsys: pytest.CaptureFixture[str]) -> None:
