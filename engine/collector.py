@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 import c_envs
 from engine import _kernels
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer, Timer
 from engine.policy import Policy
-from engine.recurrent import LSTM
 from engine.rollout import RolloutBuffer
 
 Gate = Callable[[Timer], None]
@@ -155,23 +153,19 @@ class FusedCollector(Collector):
         self, batch: c_envs.Batch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator, workers: Workers
     ) -> None:
         self.workers = workers
-        self.parts = [_Part(policy, rows) for rows in split(buffer.agents, workers.count)]
+        agents = buffer.agents // batch.environments
+        self.parts = [_Part(policy, owned, agents) for owned in split(batch.environments, workers.count)]
         self.timers = [PhaseTimer() for _ in self.parts]
         super().__init__(batch, policy, buffer, generator)
-        environments = split(batch.environments, workers.count)
-        agents = buffer.agents // batch.environments
-        for part, owned in zip(self.parts, environments, strict=True):
-            part.environments = owned
-            part.rows = slice(owned.start * agents, owned.stop * agents)
 
     def state(self) -> Tensor:
         """Recurrent state [layers, parts, N, hidden] that the next step starts from."""
-        return torch.cat([part.state() for part in self.parts], dim=2)
+        return torch.cat([part.stepper.state() for part in self.parts], dim=2)
 
     def set_state(self, state: Tensor) -> None:
         """Continues from a recurrent state."""
         for part in self.parts:
-            part.set_state(state[:, :, part.rows])
+            part.stepper.set_state(state[:, :, part.rows])
 
     def _collect(self, timer: PhaseTimer, gate: Gate) -> None:
         uniform = torch.rand(self.buffer.horizon, self.buffer.agents, generator=self.generator)
@@ -199,11 +193,12 @@ class FusedCollector(Collector):
             self.batch.step(t, environments.start, count)
             timer.lap("collect/env")
             if truncations[t].any():
-                self._value_of_last_observations(t, rows, part.state())
+                self._value_of_last_observations(t, rows, part.stepper.state())
             np.bitwise_or(terminals[t], truncations[t], out=done)
             part.forget(done)
             timer.lap("collect/store")
-        buffer.bootstrap[rows] = part.peek(observations[buffer.horizon], weights)
+        part.step(observations[buffer.horizon], weights, keep=False)
+        buffer.bootstrap[rows] = part.heads[:, -1]
         timer.lap("collect/policy")
 
 
@@ -212,88 +207,31 @@ class _Weights:
 
     def __init__(self, policy: Policy) -> None:
         self.encoder, self.encoder_bias = policy.encoder.weight.t(), policy.encoder.bias
+        self.core = policy.core.step_weights()
         self.heads, self.heads_bias = policy.heads.weight.t(), policy.heads.bias
-        core = policy.core
-        self.layers: list[tuple[Tensor, Tensor]] = []
-        self.core = core
-        if isinstance(core, LSTM):
-            for layer in range(core.layers):
-                w_ih, w_hh, b_ih, b_hh = core.weights(layer)
-                self.layers.append((torch.cat((w_ih, w_hh), dim=1).t(), b_ih + b_hh))
 
 
 class _Part:
     """One worker's agents: their recurrent state and the buffers of a step."""
 
-    def __init__(self, policy: Policy, rows: slice) -> None:
-        self.rows = self.environments = rows
-        count, hidden = rows.stop - rows.start, policy.hidden
-        self.hidden = hidden
-        layers = policy.core.layers
-        self.encoded = torch.zeros(count, hidden)
-        self.joined = [torch.zeros(count, 2 * hidden) for _ in range(layers)]
-        self.cells = [torch.zeros(count, hidden) for _ in range(layers)]
-        self.gates = torch.zeros(count, 4 * hidden)
-        self.output = torch.zeros(count, hidden)
-        self.spare_carry, self.spare_cell = torch.zeros(count, hidden), torch.zeros(count, hidden)
+    def __init__(self, policy: Policy, environments: slice, agents_per_environment: int) -> None:
+        self.environments = environments
+        self.rows = slice(environments.start * agents_per_environment, environments.stop * agents_per_environment)
+        count = self.rows.stop - self.rows.start
+        self.stepper = policy.core.stepper(count)
+        self.encoded = torch.zeros(count, policy.hidden)
         self.heads = torch.zeros(count, policy.actions + 1)
         self.done = np.zeros(count, dtype=np.uint8)
-        self.heads_view, self.gates_view = self.heads.numpy(), self.gates.numpy()
-
-    def state(self) -> Tensor:
-        if not self.joined:
-            return torch.zeros(0, 2, len(self.done), self.hidden)
-        return torch.stack(
-            [
-                torch.stack((joined[:, self.hidden :], cell))
-                for joined, cell in zip(self.joined, self.cells, strict=True)
-            ]
-        )
-
-    def set_state(self, state: Tensor) -> None:
-        for layer, (joined, cell) in enumerate(zip(self.joined, self.cells, strict=True)):
-            joined[:, self.hidden :] = state[layer, 0]
-            cell.copy_(state[layer, 1])
+        self.heads_view = self.heads.numpy()
 
     def forget(self, done: np.ndarray) -> None:
         """Empties the state of the agents whose episode has ended."""
         ended = done.nonzero()[0]
         if len(ended):
-            index = torch.from_numpy(ended)
-            for joined, cell in zip(self.joined, self.cells, strict=True):
-                joined[:, self.hidden :].index_fill_(0, index, 0.0)
-                cell.index_fill_(0, index, 0.0)
+            self.stepper.forget(torch.from_numpy(ended))
 
-    def step(self, observations: Tensor, weights: _Weights) -> None:
-        """Moves the state on by one step and leaves logits and value in `heads`."""
-        self._forward(observations, weights, keep=True)
-
-    def peek(self, observations: Tensor, weights: _Weights) -> Tensor:
-        """The value of the observations, the state left as it is."""
-        self._forward(observations, weights, keep=False)
-        return self.heads[:, -1].clone()
-
-    def _forward(self, observations: Tensor, weights: _Weights, keep: bool) -> None:
+    def step(self, observations: Tensor, weights: _Weights, keep: bool = True) -> None:
+        """Leaves logits and value in `heads`; moves the state on by a step unless `keep` is False."""
         torch.addmm(weights.encoder_bias, observations, weights.encoder, out=self.encoded)
-        if not self.joined:
-            output = functional.relu_(self.encoded)
-            if not isinstance(weights.core, LSTM):
-                output = weights.core.step(output, output)[0]
-            torch.addmm(weights.heads_bias, output, weights.heads, out=self.heads)
-            return
-        inputs, squash = self.encoded, True
-        for joined, cell, (weight, bias) in zip(self.joined, self.cells, weights.layers, strict=True):
-            target = joined[:, : self.hidden]
-            if squash:
-                torch.clamp_min(inputs, 0.0, out=target)
-                squash = False
-            else:
-                target.copy_(inputs)
-            torch.addmm(bias, joined, weight, out=self.gates)
-            cell_view, carry_view = cell.numpy(), joined[:, self.hidden :].numpy()
-            if not keep:
-                carry_view = self.spare_carry.numpy()
-            after = cell_view if keep else self.spare_cell.numpy()
-            _kernels.lstm_forward(self.gates_view, cell_view, None, after, self.output.numpy(), carry_view, None)
-            inputs = self.output
-        torch.addmm(weights.heads_bias, self.output, weights.heads, out=self.heads)
+        output = self.stepper.step(self.encoded.relu_(), weights.core, keep)
+        torch.addmm(weights.heads_bias, output, weights.heads, out=self.heads)

@@ -6,16 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.recurrent import LSTM, FeedForward
+from engine.feedforward import FeedForward
+from engine.lstm import LSTM
+from engine.mingru import MinGRU
 
-CORES: dict[str, type[LSTM] | type[FeedForward]] = {"lstm": LSTM, "none": FeedForward}
+Core = LSTM | MinGRU | FeedForward
+CORES: dict[str, type[Core]] = {"lstm": LSTM, "mingru": MinGRU, "none": FeedForward}
 
 
 class Policy(nn.Module):
     """Actor and critic in one network for flat observations and one discrete action.
 
-    The recurrent state is one tensor [layers, parts, agents, hidden] (an LSTM has two parts, h and c; no memory: zero
-    layers), so that storing, gathering and checkpointing need to know nothing about the core.
+    The recurrent state is one tensor [layers, parts, agents, hidden] (an LSTM has two parts, h and c, a MinGRU one;
+    no memory: zero layers), so that storing, gathering and checkpointing need to know nothing about the core.
     """
 
     def __init__(
@@ -24,7 +27,7 @@ class Policy(nn.Module):
         super().__init__()
         self.observation_size, self.actions, self.hidden = observation_size, actions, hidden
         self.encoder = nn.Linear(observation_size, hidden)
-        self.core: LSTM | FeedForward = CORES[core](hidden, layers)
+        self.core: Core = CORES[core](hidden, layers)
         self.heads = nn.Linear(hidden, actions + 1)
 
     def initialize(self, generator: torch.Generator) -> None:

@@ -89,6 +89,60 @@ void lstm_backward(ptrdiff_t rows, ptrdiff_t hidden, float *gates, const float *
     }
 }
 
+CLONES
+void mingru_forward(ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t hidden, const float *raw, const float *inputs,
+                    const float *start, const uint8_t *resets, float *states, float *outputs) {
+    for (ptrdiff_t t = 0; t < steps; t++) {
+        for (ptrdiff_t row = 0; row < rows; row++) {
+            const ptrdiff_t at = t * rows + row;
+            const float *const c = raw + at * 3 * hidden, *const z = c + hidden, *const s = z + hidden;
+            const float *const x = inputs + at * hidden;
+            const float *const before = t ? states + (at - rows) * hidden : start + row * hidden;
+            float *const h = states + at * hidden, *const y = outputs + at * hidden;
+            const float keep = t && resets[at] ? 0.0f : 1.0f;
+#pragma GCC ivdep
+            for (ptrdiff_t k = 0; k < hidden; k++) {
+                const float update = sigmoid_(z[k]), share = sigmoid_(s[k]);
+                const float candidate = c[k] >= 0.0f ? c[k] + 0.5f : sigmoid_(c[k]);
+                const float state = (1.0f - update) * keep * before[k] + update * candidate;
+                h[k] = state;
+                y[k] = x[k] + share * (state - x[k]);
+            }
+        }
+    }
+}
+
+CLONES
+void mingru_backward(ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t hidden, const float *raw, const float *inputs,
+                     const float *start, const uint8_t *resets, const float *states, const float *d_outputs,
+                     float *d_inputs, float *d_raw, float *carry) {
+    memset(carry, 0, (size_t)(rows * hidden) * sizeof(float));
+    for (ptrdiff_t t = steps - 1; t >= 0; t--) {
+        for (ptrdiff_t row = 0; row < rows; row++) {
+            const ptrdiff_t at = t * rows + row;
+            const float *const c = raw + at * 3 * hidden, *const z = c + hidden, *const s = z + hidden;
+            const float *const x = inputs + at * hidden, *const h = states + at * hidden;
+            const float *const before = t ? h - rows * hidden : start + row * hidden;
+            const float *const dy = d_outputs + at * hidden;
+            float *const dc = d_raw + at * 3 * hidden, *const dz = dc + hidden, *const ds = dz + hidden;
+            float *const dx = d_inputs + at * hidden, *const later = carry + row * hidden;
+            const float keep = t && resets[at] ? 0.0f : 1.0f;
+#pragma GCC ivdep
+            for (ptrdiff_t k = 0; k < hidden; k++) {
+                const float update = sigmoid_(z[k]), share = sigmoid_(s[k]), low = sigmoid_(c[k]);
+                const float candidate = c[k] >= 0.0f ? c[k] + 0.5f : low;
+                const float slope = c[k] >= 0.0f ? 1.0f : low * (1.0f - low);
+                const float dh = later[k] + dy[k] * share;
+                dx[k] = dy[k] * (1.0f - share);
+                ds[k] = dy[k] * (h[k] - x[k]) * share * (1.0f - share);
+                dz[k] = dh * (candidate - keep * before[k]) * update * (1.0f - update);
+                dc[k] = dh * update * slope;
+                later[k] = dh * (1.0f - update) * keep;
+            }
+        }
+    }
+}
+
 void sample_actions(ptrdiff_t rows, ptrdiff_t actions, const float *heads, const float *uniform, int32_t *chosen,
                     float *logprob, float *value) {
     for (ptrdiff_t row = 0; row < rows; row++) {

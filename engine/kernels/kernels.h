@@ -27,6 +27,19 @@ void lstm_backward(ptrdiff_t rows, ptrdiff_t hidden, float *gates, const float *
                    const float *next, const float *d_output, const float *d_hidden, const uint8_t *reset_next,
                    float *d_cell);
 
+/* A MinGRU layer over `steps` steps of `rows` rows: activations, recurrence and highway (see engine/mingru.py).
+ * raw    [steps, rows, 3*hidden] pre-activations c|z|s
+ * inputs, states, outputs [steps, rows, hidden]; states out: h_t, outputs out: y_t
+ * start  [rows, hidden] h before the first step (may be `states` when steps is 1)
+ * resets [steps, rows] 1: h before this step counts as zero; row 0 is not looked at */
+void mingru_forward(ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t hidden, const float *raw, const float *inputs,
+                    const float *start, const uint8_t *resets, float *states, float *outputs);
+
+/* Its gradient. d_outputs in; d_inputs (the highway's share) and d_raw out. `carry` is room for rows*hidden floats. */
+void mingru_backward(ptrdiff_t steps, ptrdiff_t rows, ptrdiff_t hidden, const float *raw, const float *inputs,
+                     const float *start, const uint8_t *resets, const float *states, const float *d_outputs,
+                     float *d_inputs, float *d_raw, float *carry);
+
 /* Draws an action a row by inverse transform sampling of softmax(heads[:, :actions]).
  * heads    [rows, actions+1] logits, then the value
  * uniform  [rows]            numbers in [0, 1)

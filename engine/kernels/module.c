@@ -147,6 +147,76 @@ fail:
     return NULL;
 }
 
+/* Takes what forward and backward of the MinGRU have in common; 0 with an exception set. */
+typedef struct {
+    Py_ssize_t steps, rows, hidden;
+    float *raw, *inputs, *start, *states;
+    const uint8_t *resets;
+} Scan;
+
+static int take_scan(Arguments *args, Scan *scan, PyObject *raw, PyObject *inputs, PyObject *start, PyObject *resets,
+                     PyObject *states, int writes_states) {
+    Py_buffer *flags = take(args, resets, "resets", "B", 2, 0);
+    if (!flags || !packed(flags, "resets")) return 0;
+    scan->steps = flags->shape[0], scan->rows = flags->shape[1], scan->resets = flags->buf;
+    Py_buffer *first = take(args, start, "start", "f", 2, 0);
+    if (!first || !packed(first, "start")) return 0;
+    scan->hidden = first->shape[1], scan->start = first->buf;
+    if (!shaped(first, "start", scan->rows, scan->hidden)) return 0;
+    const Py_ssize_t all = scan->steps * scan->rows;
+    return (scan->raw = matrix(args, raw, "raw", all, 3 * scan->hidden, 0)) &&
+           (scan->inputs = matrix(args, inputs, "inputs", all, scan->hidden, 0)) &&
+           (scan->states = matrix(args, states, "states", all, scan->hidden, writes_states));
+}
+
+static PyObject *py_mingru_forward(PyObject *self, PyObject *tuple) {
+    (void)self;
+    PyObject *raw, *inputs, *start, *resets, *states, *outputs_;
+    if (!PyArg_ParseTuple(tuple, "OOOOOO", &raw, &inputs, &start, &resets, &states, &outputs_)) return NULL;
+    Arguments args = {.held = 0};
+    Scan scan;
+    float *outputs;
+    if (!take_scan(&args, &scan, raw, inputs, start, resets, states, 1)) goto fail;
+    if (!(outputs = matrix(&args, outputs_, "outputs", scan.steps * scan.rows, scan.hidden, 1))) goto fail;
+    Py_BEGIN_ALLOW_THREADS
+    mingru_forward(scan.steps, scan.rows, scan.hidden, scan.raw, scan.inputs, scan.start, scan.resets, scan.states, outputs);
+    Py_END_ALLOW_THREADS
+    release(&args);
+    Py_RETURN_NONE;
+fail:
+    release(&args);
+    return NULL;
+}
+
+static PyObject *py_mingru_backward(PyObject *self, PyObject *tuple) {
+    (void)self;
+    PyObject *raw, *inputs, *start, *resets, *states, *d_outputs_, *d_inputs_, *d_raw_;
+    if (!PyArg_ParseTuple(tuple, "OOOOOOOO", &raw, &inputs, &start, &resets, &states, &d_outputs_, &d_inputs_, &d_raw_))
+        return NULL;
+    Arguments args = {.held = 0};
+    Scan scan;
+    float *d_outputs, *d_inputs, *d_raw, *carry;
+    if (!take_scan(&args, &scan, raw, inputs, start, resets, states, 0)) goto fail;
+    const Py_ssize_t all = scan.steps * scan.rows;
+    if (!(d_outputs = matrix(&args, d_outputs_, "d_outputs", all, scan.hidden, 0))) goto fail;
+    if (!(d_inputs = matrix(&args, d_inputs_, "d_inputs", all, scan.hidden, 1))) goto fail;
+    if (!(d_raw = matrix(&args, d_raw_, "d_raw", all, 3 * scan.hidden, 1))) goto fail;
+    if (!(carry = PyMem_Malloc((size_t)(scan.rows * scan.hidden + 1) * sizeof(float)))) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    mingru_backward(scan.steps, scan.rows, scan.hidden, scan.raw, scan.inputs, scan.start, scan.resets, scan.states,
+                    d_outputs, d_inputs, d_raw, carry);
+    Py_END_ALLOW_THREADS
+    PyMem_Free(carry);
+    release(&args);
+    Py_RETURN_NONE;
+fail:
+    release(&args);
+    return NULL;
+}
+
 static PyObject *py_sample_actions(PyObject *self, PyObject *tuple) {
     (void)self;
     PyObject *heads_, *uniform_, *chosen_, *logprob_, *value_;
@@ -209,6 +279,9 @@ static PyMethodDef methods[] = {
     {"lstm_forward", py_lstm_forward, METH_VARARGS, "lstm_forward(gates, cell, reset, next, output, carried, reset_next)"},
     {"lstm_backward", py_lstm_backward, METH_VARARGS,
      "lstm_backward(gates, cell, reset, next, d_output, d_hidden, reset_next, d_cell)"},
+    {"mingru_forward", py_mingru_forward, METH_VARARGS, "mingru_forward(raw, inputs, start, resets, states, outputs)"},
+    {"mingru_backward", py_mingru_backward, METH_VARARGS,
+     "mingru_backward(raw, inputs, start, resets, states, d_outputs, d_inputs, d_raw)"},
     {"sample_actions", py_sample_actions, METH_VARARGS, "sample_actions(heads, uniform, chosen, logprob, value)"},
     {"advantages", py_advantages, METH_VARARGS,
      "advantages(rewards, values, ratios, done, final_value, bootstrap, gamma, gae_lambda, rho_clip, c_clip, out)"},

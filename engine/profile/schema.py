@@ -72,7 +72,9 @@ class EnvSection(Section):
 class PolicySection(Section):
     """The network that acts and values."""
 
-    core: Literal["lstm", "none"] = option("lstm", help="memory between the encoder and the heads; none: no memory")
+    core: Literal["lstm", "mingru", "none"] = option(
+        "lstm", help="memory between the encoder and the heads: an LSTM, a MinGRU (fewer operations), or none"
+    )
     hidden: int = option(128, low=1, high=8192, unit="features", help="width of the encoder and of the core")
     layers: int = option(1, low=1, high=16, unit="layers", help="depth of the core; of the encoder when core is none")
 

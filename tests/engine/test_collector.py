@@ -20,13 +20,12 @@ def with_plain_collector(trainer: Trainer) -> Trainer:
     return trainer
 
 
-@pytest.mark.parametrize(
-    "sets", [("policy.core=lstm",), ("policy.core=lstm", "policy.layers=2"), ("policy.core=none",)]
-)
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_the_fused_collector_equals_the_plain_one(make_trainer: Make, sets: tuple[str, ...], threads: int) -> None:
+def test_the_fused_collector_equals_the_plain_one(make_trainer: Make, core: str, layers: int, threads: int) -> None:
     """Same random numbers, same actions, same everything, over episode ends and several horizons."""
-    common = (*sets, "env.agents=256", "train.minibatch=1024")
+    common = (f"policy.core={core}", f"policy.layers={layers}", "env.agents=256", "train.minibatch=1024")
     fused = make_trainer(*common, f"train.threads={threads}")
     plain = with_plain_collector(make_trainer(*common))
     ended = 0

@@ -29,7 +29,7 @@ def shake(trainer: Trainer) -> None:
             parameter.mul_(2.0).add_(0.05)
 
 
-@pytest.mark.parametrize("core", ["lstm", "none"])
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_in_the_first_minibatch_every_ratio_is_one(make_trainer: Make, core: str, threads: int) -> None:
     """What was stored during collection is what training computes, with episodes that end inside segments.

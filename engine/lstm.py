@@ -1,6 +1,6 @@
-"""Cores of the policy: an LSTM whose state is reset inside a segment where an episode ends, and none.
+"""The LSTM core, whose state is reset inside a segment where an episode ends.
 
-The LSTM has two implementations of one function. The plain one is written with torch operations and runs on every
+It has two implementations of one function. The plain one is written with torch operations and runs on every
 device; the fused one (CPU) computes each step with one matrix product and one pass of a C kernel, and its
 gradient likewise.
 """
@@ -78,6 +78,18 @@ class LSTM(nn.Module):
             outputs.append(hidden)
         return torch.stack(outputs)
 
+    def stepper(self, agents: int) -> LSTMStepper:
+        """The fused step for the rollout of `agents` agents."""
+        return LSTMStepper(self, agents)
+
+    def step_weights(self) -> list[tuple[Tensor, Tensor]]:
+        """For each layer [w_ih | w_hh] transposed and the sum of the biases, as the stepper multiplies with them."""
+        weights = []
+        for layer in range(self.layers):
+            w_ih, w_hh, b_ih, b_hh = self.weights(layer)
+            weights.append((torch.cat((w_ih, w_hh), dim=1).t(), b_ih + b_hh))
+        return weights
+
     def _workspace(self, part: int, layer: int, steps: int, segments: int) -> Workspace:
         key = (part, layer, steps, segments)
         found = self._workspaces.get(key)
@@ -123,7 +135,7 @@ class FusedUnroll(torch.autograd.Function):
     """One LSTM layer over T steps on the CPU, with resets; gradients for the inputs, the weights and the biases.
 
     The gradient stops at the segment's first state, which was recorded by an older policy (truncated backpropagation
-    through time). Checked against the plain path in tests/engine/test_recurrent.py.
+    through time). Checked against the plain path in tests/engine/test_lstm.py.
     """
 
     @staticmethod
@@ -192,23 +204,50 @@ class FusedUnroll(torch.autograd.Function):
         return d_inputs, d_weight[:, :hidden], d_weight[:, hidden:], d_bias, d_bias.clone(), None, None, None
 
 
-class FeedForward(nn.Module):
-    """No memory: `layers` linear layers with ReLU, applied to every step on its own; its state is empty."""
+class LSTMStepper:
+    """The fused step of the rollout: one worker's agents, their state and the buffers, all made once (CPU)."""
 
-    parts = 2
-    gain = 2**0.5
+    def __init__(self, core: LSTM, agents: int) -> None:
+        hidden = core.hidden
+        self.hidden = hidden
+        self.joined = [torch.zeros(agents, 2 * hidden) for _ in range(core.layers)]
+        self.cells = [torch.zeros(agents, hidden) for _ in range(core.layers)]
+        self.gates, self.output = torch.zeros(agents, 4 * hidden), torch.zeros(agents, hidden)
+        self.spare_cell, self.spare_hidden = torch.zeros(agents, hidden), torch.zeros(agents, hidden)
+        # numpy views of what the kernels touch: making them anew in each step would cost as much as a small product.
+        self._gates, self._output = self.gates.numpy(), self.output.numpy()
+        self._cells = [cell.numpy() for cell in self.cells]
+        self._hiddens = [joined[:, hidden:].numpy() for joined in self.joined]
+        self._spare = self.spare_cell.numpy(), self.spare_hidden.numpy()
 
-    def __init__(self, hidden: int, layers: int = 1) -> None:
-        super().__init__()
-        self.layers = 0
-        self.stack = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
+    def state(self) -> Tensor:
+        """[layers, 2, agents, hidden]"""
+        return torch.stack(
+            [
+                torch.stack((joined[:, self.hidden :], cell))
+                for joined, cell in zip(self.joined, self.cells, strict=True)
+            ]
+        )
 
-    def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """inputs [N, H] -> output [N, H]; the empty state passes through."""
-        for layer in self.stack:
-            inputs = functional.relu(layer(inputs))
-        return inputs, state
+    def set_state(self, state: Tensor) -> None:
+        """Continues from a state [layers, 2, agents, hidden]."""
+        for layer, (joined, cell) in enumerate(zip(self.joined, self.cells, strict=True)):
+            joined[:, self.hidden :] = state[layer, 0]
+            cell.copy_(state[layer, 1])
 
-    def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
-        """inputs [T, S, H] -> outputs [T, S, H]."""
-        return self.step(inputs, state)[0]
+    def forget(self, ended: Tensor) -> None:
+        """Empties the state of the agents with these indices."""
+        for joined, cell in zip(self.joined, self.cells, strict=True):
+            joined[:, self.hidden :].index_fill_(0, ended, 0.0)
+            cell.index_fill_(0, ended, 0.0)
+
+    def step(self, inputs: Tensor, weights: list[tuple[Tensor, Tensor]], keep: bool) -> Tensor:
+        """inputs [agents, hidden] -> output [agents, hidden]; `keep` False leaves the state as it was."""
+        for layer, (joined, (weight, bias)) in enumerate(zip(self.joined, weights, strict=True)):
+            joined[:, : self.hidden] = inputs
+            torch.addmm(bias, joined, weight, out=self.gates)
+            cell = self._cells[layer]
+            after, carried = (cell, self._hiddens[layer]) if keep else self._spare
+            _kernels.lstm_forward(self._gates, cell, None, after, self._output, carried, None)
+            inputs = self.output
+        return self.output

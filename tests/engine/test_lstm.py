@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from engine import _kernels
+from engine.lstm import LSTM
 from engine.policy import Policy
-from engine.recurrent import LSTM
 
 HIDDEN = 24
 
