@@ -66,6 +66,11 @@ class PseudoTerminal:
         with self._lock:
             return [line.rstrip() for line in self._screen.display]
 
+    def backgrounds(self) -> set[str]:
+        """The background colours on the screen now: "f2785c", or a name."""
+        with self._lock:
+            return {cell.bg for line in self._screen.buffer.values() for cell in line.values()}
+
     def text(self) -> str:
         """The screen now, as one text."""
         return "\n".join(self.rows())
