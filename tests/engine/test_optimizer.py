@@ -38,9 +38,10 @@ def test_orthogonalize_brings_every_singular_value_near_one(shape: tuple[int, in
     assert values.max() < 1.25
 
 
-def test_orthogonalize_follows_the_polynomial_on_each_singular_value() -> None:
+@pytest.mark.parametrize("shape", [(6, 15), (15, 6), (10, 12)])
+def test_orthogonalize_follows_the_polynomial_on_each_singular_value(shape: tuple[int, int]) -> None:
     """Newton-Schulz acts on singular values alone: the slow version does it through the SVD, in double precision."""
-    matrix = torch.randn(6, 15, generator=torch.Generator().manual_seed(3))
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
     s = s / matrix.double().norm()
     for _ in range(5):
