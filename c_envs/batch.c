@@ -182,12 +182,15 @@ void batch_save(const Batch *batch, unsigned char *bytes) {
     memcpy(bytes, &header, sizeof(header));
 }
 
-/* 0 and a line of text unless the header fits this batch. */
-static int check_header(const Batch *batch, const SaveHeader *header, size_t length, char *text, size_t size) {
+/* 0 and a line of text unless the bytes after the header are whole and of this batch. */
+static int check_saved(const Batch *batch, const SaveHeader *header, const unsigned char *payload, size_t length,
+                       char *text, size_t size) {
     if (header->magic != save_magic) {
         snprintf(text, size, "the bytes are not a saved batch of this machine's byte order");
     } else if (header->version != SAVE_VERSION) {
         snprintf(text, size, "the saved batch has format %" PRIu32 "; this version reads %u", header->version, SAVE_VERSION);
+    } else if (header->checksum != checksum(*header, payload, length - sizeof(*header))) {
+        snprintf(text, size, "the %zu bytes of the saved batch are damaged: their checksum does not match", length);
     } else if (strncmp(header->environment, batch->entry->name, SAVE_NAME) != 0) {
         snprintf(text, size, "the saved batch is of environment %.*s, this one of %s", SAVE_NAME - 1, header->environment,
                  batch->entry->name);
@@ -214,11 +217,7 @@ int batch_load(Batch *batch, const unsigned char *bytes, size_t length, char *te
         return 0;
     }
     memcpy(&header, bytes, sizeof(header));
-    if (!check_header(batch, &header, length, text, size)) {
-        return 0;
-    }
-    if (header.checksum != checksum(header, payload, length - sizeof(header))) {
-        snprintf(text, size, "the saved batch is damaged: its checksum does not match");
+    if (!check_saved(batch, &header, payload, length, text, size)) {
         return 0;
     }
     char *states = aligned_zeros(states_bytes(batch));

@@ -20,10 +20,10 @@ def track(observations: np.ndarray, aim: float = 0.0) -> np.ndarray:
 
 def change(state: bytes, **fields: float) -> bytes:
     """The state with some fields of the struct set."""
-    names = (
-        "random stream total_reward steps paddle_x paddle_width ball_x ball_y ball_vx ball_vy ball_speed "
-        "hits score bricks_left balls_fired balls_left in_play"
-    ).split()
+    names = [
+        "random", "stream", "total_reward", "steps", "paddle_x", "paddle_width", "ball_x", "ball_y", "ball_vx",
+        "ball_vy", "ball_speed", "hits", "score", "bricks_left", "balls_fired", "balls_left", "in_play",
+    ]  # fmt: skip
     values = list(LAYOUT.unpack(state))
     for name, value in fields.items():
         if name == "standing":
@@ -53,9 +53,28 @@ def test_every_step_equals_the_slow_game(seed: int) -> None:
         if over:
             continue
         fast = Breakout.read(rollout.batch.state(0))
-        for name in ("score", "broken", "bricks_left", "balls_left", "balls_fired", "in_play", "hits", "steps", "random"):
+        for name in (
+            "score",
+            "broken",
+            "bricks_left",
+            "balls_left",
+            "balls_fired",
+            "in_play",
+            "hits",
+            "steps",
+            "random",
+        ):
             assert getattr(fast, name) == getattr(slow, name), (step, name)
-        for name in ("paddle_x", "paddle_width", "ball_x", "ball_y", "ball_vx", "ball_vy", "ball_speed", "total_reward"):
+        for name in (
+            "paddle_x",
+            "paddle_width",
+            "ball_x",
+            "ball_y",
+            "ball_vx",
+            "ball_vy",
+            "ball_speed",
+            "total_reward",
+        ):
             assert getattr(fast, name) == pytest.approx(getattr(slow, name), abs=1e-3), (step, name)
 
 
@@ -155,9 +174,7 @@ def test_a_broken_wall_is_rebuilt_at_the_paddle_and_the_second_ends_the_game() -
     rollout.batch.step(0)
     assert Breakout.read(rollout.batch.state(0)).bricks_left == 108
     assert rollout.terminals[0, 0] == 0
-    last = change(
-        rollout.batch.state(0), standing={0}, score=857, ball_x=0.0, ball_y=70.0, ball_vx=0.0, ball_vy=-7.0
-    )
+    last = change(rollout.batch.state(0), standing={0}, score=857, ball_x=0.0, ball_y=70.0, ball_vx=0.0, ball_vy=-7.0)
     rollout.batch.set_state(0, last)
     rollout.batch.step(0)
     assert (rollout.rewards[0, 0], rollout.terminals[0, 0]) == (7, 1)
