@@ -1,12 +1,14 @@
 """Runs the app on a session that trains nothing, and prints why it ended: the program of the pseudo-terminal tests.
 
-Arguments: seconds an iteration takes; "noisy" makes a thread write to descriptors 1 and 2 all the time.
+Arguments: seconds an iteration takes; a mode ("noisy": a thread writes to descriptors 1 and 2 all the time; "nohup":
+hang-up signals are blocked); a file for the result.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -36,6 +38,8 @@ def main() -> None:
 
         threading.Thread(target=shout, daemon=True).start()
         time.sleep(0.1)
+    if "nohup" in sys.argv:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     import perx_tui.tui.run as run_module
 
     run_module.PerxApp = _App  # type: ignore[misc]
