@@ -13,7 +13,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 SOURCES := $(wildcard pyproject.toml setup.py MANIFEST.in c_envs/*.[ch] c_envs/*/*.[ch] engine/*.[ch] engine/*/*.[ch])
 CODE := c_envs engine perx_tui
 
@@ -32,7 +32,7 @@ run: $(STAMPS)/installed
 
 test: lint test-c test-python
 
-lint: $(STAMPS)/developer
+lint: $(STAMPS)/installed $(STAMPS)/developer
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict $(CODE)
@@ -40,14 +40,14 @@ lint: $(STAMPS)/developer
 test-c:
 	$(MAKE) --no-print-directory -C c_envs test
 
-test-python: $(STAMPS)/developer
+test-python: $(STAMPS)/installed $(STAMPS)/developer
 	$(BIN)/python -m pytest
 
 bench: $(STAMPS)/installed
 	@$(BIN)/python -m c_envs.bench
 	@$(BIN)/perx-tui bench $(ARGS)
 
-setup: $(STAMPS)/developer
+setup: $(STAMPS)/installed $(STAMPS)/developer
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -63,7 +63,7 @@ $(STAMPS)/venv:
 	  { echo "The headers of '$(PYTHON)' are missing (Debian, Ubuntu: apt install python3-dev)" >&2; exit 1; }
 	@echo "making the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || \
-	  { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python --quiet install pip; }
+	  { $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python -qq install pip; }
 	@mkdir -p $(STAMPS) && touch $@
 
 # PyTorch comes first and by its exact version: what is installed already is kept, and nothing newer is fetched instead.
@@ -77,7 +77,10 @@ $(STAMPS)/installed: $(STAMPS)/torch $(SOURCES)
 	@$(PIP) --editable .
 	@touch $@
 
-$(STAMPS)/developer: $(STAMPS)/installed
+$(STAMPS)/developer: pyproject.toml | $(STAMPS)/installed
 	@echo "installing the development tools"
-	@$(PIP) --editable '.[dev]'
+	@$(BIN)/python -c 'import tomllib; \
+	  extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	  print(*extras["dev"], sep="\n")' > $(STAMPS)/dev-requirements.txt
+	@$(PIP) --requirement $(STAMPS)/dev-requirements.txt
 	@touch $@
