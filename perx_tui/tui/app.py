@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.timer import Timer
 
-from engine import Snapshot
+from engine import ROLES, Snapshot
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.history import History
 from perx_tui.tui.keys import KEYS, bindings
@@ -69,7 +69,6 @@ class PerxApp(App[Result]):
         refresh: float = 2.0,
         episode_fps: float = 10.0,
         theme: str = DARK.name,
-        roles: tuple[str, ...] | None = None,
         clock: Callable[[], float] = time.monotonic,
         backlog: Callable[[], bool] = lambda: False,
         hung_up: Callable[[], bool] = lambda: False,
@@ -82,7 +81,6 @@ class PerxApp(App[Result]):
         self._autostart = autostart
         self._refresh_interval = 1.0 / refresh
         self._episode_fps = episode_fps
-        self._roles = roles
         self._clock = clock
         self._backlog = backlog
         self._hung_up = hung_up
@@ -197,12 +195,7 @@ class PerxApp(App[Result]):
         self._show(self.view.snapshot)
 
     def _make_picture(self) -> Picture:
-        roles = self._roles
-        if roles is None:
-            from engine import ROLES
-
-            roles = ROLES
-        return Picture(self.session.renderer(), roles)
+        return Picture(self.session.renderer(), ROLES)
 
     # ---- colours ----
 

@@ -30,7 +30,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
         first = math.floor(low / step + 1e-9)
         last = math.ceil(high / step - 1e-9)
         if last - first + 1 <= most:
-            return [round(step * k, 12) for k in range(first, last + 1)]
+            return [float(f"{step * k:.12g}") for k in range(first, last + 1)]
     return [low, high]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from fakes import ROLES, FakeSession
+from fakes import FakeSession
 from textual.pilot import Pilot
 
 from perx_tui.tui import PerxApp, Result
@@ -69,7 +69,7 @@ class Stage:
 
 def build(session: FakeSession, clock: Clock | None = None, **options: object) -> PerxApp:
     """The app on a fake session. Its timers are so slow that only `Stage.tick` refreshes it."""
-    settings: dict[str, object] = {"refresh": 0.001, "episode_fps": 10.0, "roles": ROLES} | options
+    settings: dict[str, object] = {"refresh": 0.001, "episode_fps": 10.0} | options
     return PerxApp(session, clock=clock or Clock(), **settings)  # type: ignore[arg-type]
 
 

@@ -13,17 +13,9 @@ import sys
 import threading
 import time
 
-from fakes import ROLES, LiveSession
+from fakes import LiveSession
 
-import perx_tui.tui.app as app_module
 from perx_tui.tui import run_app
-
-
-class _App(app_module.PerxApp):
-    """The fake's pictures use the fake's roles."""
-
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, roles=ROLES, **options)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -40,9 +32,6 @@ def main() -> None:
         time.sleep(0.1)
     if "nohup" in sys.argv:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    import perx_tui.tui.run as run_module
-
-    run_module.PerxApp = _App  # type: ignore[misc]
     result = run_app(session)
     with contextlib.suppress(OSError):
         print(f"result {result}", flush=True)

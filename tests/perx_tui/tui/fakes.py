@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine import (
+    ROLES,
     Clip,
     Frame,
     LogLine,
@@ -23,19 +24,6 @@ from engine import (
     Snapshot,
 )
 
-ROLES = (
-    "background",
-    "wall",
-    "text",
-    "paddle",
-    "ball",
-    "brick1",
-    "brick2",
-    "brick3",
-    "brick4",
-    "brick5",
-    "brick6",
-)
 STEPS = 32_768
 """Steps of one iteration: 512 agents, a horizon of 64."""
 TOTAL = 30_000_000
@@ -75,9 +63,9 @@ class FakeRenderer:
             for column in range(18):
                 if bricks >> (18 * row + column) & 1:
                     y, x = (4 + row) * scale, column * 2 * scale
-                    pixels[y : y + scale, x : x + 2 * scale] = 5 + row
-        pixels[-2 * scale : -scale, paddle * scale : (paddle + 4) * scale] = 3
-        pixels[ball_y * scale : (ball_y + 1) * scale, ball_x * scale : (ball_x + 1) * scale] = 4
+                    pixels[y : y + scale, x : x + 2 * scale] = ROLES.index(f"brick{row + 1}")
+        pixels[-2 * scale : -scale, paddle * scale : (paddle + 4) * scale] = ROLES.index("paddle")
+        pixels[ball_y * scale : (ball_y + 1) * scale, ball_x * scale : (ball_x + 1) * scale] = ROLES.index("ball")
         picture = np.zeros((rows, columns, 3), dtype=np.uint32)
         picture[..., 0] = 0x2580
         picture[..., 1] = pixels[0::2]
