@@ -212,12 +212,12 @@ static double seconds_now(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Moves an estimate towards a sample: quickly down, slowly up, because interruptions only ever add time. */
+/* A running mean over about four samples, in which a single long interruption counts four times the usual at most. */
 static double better_estimate(double estimate, double sample) {
-    if (estimate <= 0.0 || sample < estimate) {
-        return (estimate + sample) / (estimate > 0.0 ? 2.0 : 1.0);
+    if (estimate <= 0.0) {
+        return sample;
     }
-    return estimate + ((sample < 2.0 * estimate ? sample : 2.0 * estimate) - estimate) / 8.0;
+    return estimate + ((sample < 4.0 * estimate ? sample : 4.0 * estimate) - estimate) / 4.0;
 }
 
 void pool_run(Pool *pool, PoolTask task, void *context, int64_t first, int64_t count) {
