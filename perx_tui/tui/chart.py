@@ -21,8 +21,11 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     """At most `most` (at least 2) round numbers, evenly spaced, from at or below `low` to at or above `high`."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return [0.0, 1.0]
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    size = max(abs(low), abs(high))
+    if size < 1e-99:
+        return [0.0, 1.0]
+    if high - low <= 1e-9 * size:
+        high = low + size
     most = max(2, most)
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     for factor in _STEPS:
