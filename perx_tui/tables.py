@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -25,5 +26,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: It
     for row in rows:
         # Text, so that no value is read as markup.
         table.add_row(*(Text(cell) for cell in row))
-    width = None if terminal.is_terminal(sys.stdout) else PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
+    if terminal.is_terminal(sys.stdout):
+        Console(file=sys.stdout, highlight=False).print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, width=PIPE_WIDTH, highlight=False).print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
