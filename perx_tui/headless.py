@@ -167,6 +167,7 @@ class Bar:
             console=self._console,
             auto_refresh=False,
             expand=True,
+            transient=True,  # the summary says it all, and better
         )
         self._task = self._progress.add_task("", total=1.0, state="starting", numbers="")
         self._named = False
