@@ -159,7 +159,8 @@ class PerxApp(App[Result]):
         if shown is not None:
             clip, _, frame = shown
             if episode.picture is None:
-                episode.picture = self._make_picture()
+                episode.picture = Picture(self.session.renderer(), ROLES)
+                self.dashboard.make_room(episode.picture.rows)
             episode.play(clip, frame)
 
     def _show(self, snapshot: Snapshot) -> None:
@@ -193,9 +194,6 @@ class PerxApp(App[Result]):
         """A short message in the first line."""
         self._notice, self._notice_until = text, self._clock() + _NOTICE_SECONDS
         self._show(self.view.snapshot)
-
-    def _make_picture(self) -> Picture:
-        return Picture(self.session.renderer(), ROLES)
 
     # ---- colours ----
 

@@ -47,8 +47,13 @@ def arrange(
     tab: str = "curve",
     maximized: str | None = None,
     failure: bool = False,
+    picture_rows: int = 14,
 ) -> Arrangement:
-    """Places for a terminal of `width` x `height`; `tab` is the panel wanted where several share a place."""
+    """Places for a terminal of `width` x `height`.
+
+    `tab` is the panel wanted where several share a place, `picture_rows` the height of the game in its small size,
+    which gets its room before others where the terminal is low.
+    """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return Arrangement({"notice": Rect(0, 0, width, height)})
     places = {"header": Rect(0, 0, width, 1), "footer": Rect(0, height - 1, width, 1)}
@@ -61,9 +66,9 @@ def arrange(
     elif width >= 150 and height >= 44:
         places |= _full(body)
     elif width >= 116 and height >= 34:
-        places |= _medium(body)
+        places |= _medium(body, picture_rows + 2)
     elif width >= 76 and height >= 22:
-        shown, tabs = _small(body, tab)
+        shown, tabs = _small(body, tab, picture_rows + 2)
         places |= shown
     else:
         shown, tabs = _tiny(body, tab)
@@ -126,12 +131,12 @@ def _full(body: Rect) -> dict[str, Rect]:
     }
 
 
-def _medium(body: Rect) -> dict[str, Rect]:
+def _medium(body: Rect, game: int) -> dict[str, Rect]:
     """Everything, smaller: the game in its small size."""
     top, main = _rows(body, 7, 0)
     throughput, memory = _columns(top, 0, 40)
     left, right = _columns(main, 40, 0)
-    episode, log = _rows(left, 16 + min(2, (main.height - 27) // 4), 0)
+    episode, log = _rows(left, min(max(16, game) + min(2, (main.height - 27) // 4), main.height - 6), 0)
     upper, lower = _rows(right, 0, 15)
     curve, losses = _columns(upper, 0, max(31, right.width * 3 // 8))
     phases, replay = _columns(lower, right.width // 2, 0)
@@ -147,14 +152,14 @@ def _medium(body: Rect) -> dict[str, Rect]:
     }
 
 
-def _small(body: Rect, tab: str) -> tuple[dict[str, Rect], tuple[str, ...]]:
+def _small(body: Rect, tab: str, game: int) -> tuple[dict[str, Rect], tuple[str, ...]]:
     """Speed on top, the game at the left, one other panel at the right; more rows below where the terminal is tall."""
     if body.height >= 36:
-        throughput, tabs, upper, lower = _rows(body, 5, 1, 0, 15)
+        throughput, tabs, upper, lower = _rows(body, 5 if body.height - 21 >= game else 3, 1, 0, 15)
         phases, replay = _columns(lower, body.width // 2, 0)
         fixed = {"phases": phases, "replay": replay}
     else:
-        throughput, tabs, upper = _rows(body, 5, 1, 0)
+        throughput, tabs, upper = _rows(body, 5 if body.height - 6 >= game else 3, 1, 0)
         fixed = {}
     episode, slot = _columns(upper, 38, 0)
     if slot.width >= 78 and not fixed:

@@ -65,6 +65,7 @@ class Dashboard(Widget):
         self.tab = "curve"
         self.maximized: str | None = None
         self.failure = False
+        self.picture_rows = 14
         self._places = _Places()
         self.header = Header(palette, id="header")
         self.footer = Footer(palette, id="footer")
@@ -114,7 +115,14 @@ class Dashboard(Widget):
     def rearrange(self, size: Size | None = None) -> None:
         """Work out who is seen where; widgets that are not placed are hidden and cost nothing."""
         width, height = size or self.size
-        self.arrangement = arrange(width, height, tab=self.tab, maximized=self.maximized, failure=self.failure)
+        self.arrangement = arrange(
+            width,
+            height,
+            tab=self.tab,
+            maximized=self.maximized,
+            failure=self.failure,
+            picture_rows=self.picture_rows,
+        )
         places = self.arrangement.places
         self.tabs.tabs = self.arrangement.tabs
         self.tabs.chosen = next((name for name in self.arrangement.tabs if name in places), "")
@@ -127,6 +135,12 @@ class Dashboard(Widget):
         """Hand a view to everything that is drawn."""
         for widget in self.lines():
             widget.show(view)
+
+    def make_room(self, picture_rows: int) -> None:
+        """Tell how high the game's picture is."""
+        if picture_rows != self.picture_rows:
+            self.picture_rows = picture_rows
+            self.rearrange()
 
     def go_to(self, name: str) -> None:
         """Bring a panel into sight and give it the focus."""

@@ -44,6 +44,11 @@ class Picture:
             lines.append(margin + line)
         return lines
 
+    @property
+    def rows(self) -> int:
+        """Rows of the picture in its small size."""
+        return self._renderer.size(1)[0]
+
     def caption(self, state: bytes) -> str:
         """What the environment says about a state."""
         return self._renderer.caption(state)

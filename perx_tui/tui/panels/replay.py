@@ -10,7 +10,7 @@ from perx_tui.tui import marks
 from perx_tui.tui.lines import Line, beside, pair, spread
 from perx_tui.tui.panel import Panel
 
-_TABLE = 34
+_TABLE = 35
 
 
 class Replay(Panel):
@@ -100,11 +100,11 @@ class Replay(Panel):
 
     def _table(self, replay: ReplayView, height: int) -> list[Line]:
         """The segments most likely to be drawn."""
-        lines: list[Line] = [(("top segment  priority  uses  score".rjust(_TABLE), "dim"),)]
+        lines: list[Line] = [(("top segment  priority  uses   score".rjust(_TABLE), "dim"),)]
         for top in replay.top[: height - 1]:
             text = (
                 f"{f'agent {top.agent}'.ljust(11)}  {_short(top.priority).rjust(8)}  "
-                f"{fmt.count(top.uses).rjust(4)}  {fmt.score(top.score)[:5].rjust(5)}"
+                f"{fmt.count(top.uses).rjust(4)}  {_score(top.score).rjust(6)}"
             )
             lines.append(((text, ""),))
         if not replay.top:
@@ -118,7 +118,12 @@ def _fixed(value: float | None) -> str:
 
 
 def _short(value: float) -> str:
-    """A priority in at most 8 characters."""
+    """A priority with three digits, in at most 8 characters."""
     if not math.isfinite(value):
         return fmt.number(value)
-    return f"{value:.3g}"
+    return fmt.count(value) if abs(value) >= 999.5 else f"{value:#.3g}" if value else "0"
+
+
+def _score(value: float) -> str:
+    """A segment's reward with two decimals, in at most 6 characters."""
+    return f"{value:.2f}" if abs(value) < 99.995 else f"{value:.1f}" if abs(value) < 999.95 else fmt.count(value)

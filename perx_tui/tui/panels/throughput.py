@@ -17,9 +17,13 @@ class Throughput(Panel):
     title = "throughput"
 
     def summary(self) -> list[Line]:
-        """How many iterations have ended."""
-        iteration = self.view.snapshot.iteration
-        return [(("iteration ", "dim"), (fmt.exact(iteration) if iteration else fmt.UNKNOWN, "strong"))]
+        """How many iterations have ended; where the panel has one line only, also the speed and the time left."""
+        snapshot = self.view.snapshot
+        line: Line = (("iteration ", "dim"), (fmt.exact(snapshot.iteration or None), "strong"))
+        if self.size.height > 3:
+            return [line]
+        speed: Line = ((fmt.rate(snapshot.steps_per_second), "strong"), ("   time left ", "dim"))
+        return [(*speed, (self._left(), "strong"), ("   ", ""), *line), line]
 
     def body(self, width: int, height: int) -> list[Line]:
         """Numbers at the left, the graph at the right, the progress line below both."""
@@ -28,7 +32,7 @@ class Throughput(Panel):
         now = (fmt.rate(snapshot.steps_per_second), "strong")
         average = fmt.rate(snapshot.average_steps_per_second)
         elapsed = fmt.duration(snapshot.elapsed) if snapshot.elapsed else fmt.UNKNOWN
-        left = fmt.UNKNOWN if snapshot.ended else fmt.duration(snapshot.seconds_left)
+        left = self._left()
         numbers: list[Line]
         if rows >= 4:
             numbers = [
@@ -40,7 +44,13 @@ class Throughput(Panel):
         else:
             numbers = [pair("now", now[0], _NUMBERS), pair("time left", left, _NUMBERS)]
         graph = self._graph(width - _NUMBERS - 2, rows)
+        if rows < 1:
+            return [self._progress(width)]
         return [*beside([(numbers, _NUMBERS), (graph, max(0, width - _NUMBERS - 2))], rows), self._progress(width)]
+
+    def _left(self) -> str:
+        snapshot = self.view.snapshot
+        return fmt.UNKNOWN if snapshot.ended else fmt.duration(snapshot.seconds_left)
 
     def _progress(self, width: int) -> Line:
         snapshot = self.view.snapshot

@@ -14,13 +14,15 @@ SIZES = st.tuples(st.integers(1, 260), st.integers(1, 90))
 CHOICES = st.sampled_from(PANELS)
 
 
-@given(SIZES, CHOICES, st.none() | CHOICES, st.booleans())
+@given(SIZES, CHOICES, st.none() | CHOICES, st.booleans(), st.integers(1, 40))
 def test_every_cell_belongs_to_exactly_one_place(
-    size: tuple[int, int], tab: str, maximized: str | None, failure: bool
+    size: tuple[int, int], tab: str, maximized: str | None, failure: bool, rows: int
 ) -> None:
     """Law: rectangles tile the screen. Nothing overlaps, nothing hangs over, no cell is left out."""
     width, height = size
-    places = arrange(width, height, tab=tab, maximized=maximized, failure=failure).places
+    arrangement = arrange(width, height, tab=tab, maximized=maximized, failure=failure, picture_rows=rows)
+    places = arrangement.places
+    assert all(rect.width > 0 and rect.height > 0 for rect in places.values())
     used: Counter[tuple[int, int]] = Counter()
     for rect in places.values():
         assert rect.x >= 0
@@ -75,3 +77,10 @@ def test_the_picture_of_breakout_fits_its_panel(width: int, height: int) -> None
     columns, rows = (72, 28) if width >= 160 else (36, 14)
     assert place.width >= columns + 2
     assert place.height >= rows + 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 48), (200, 60)])
+def test_a_large_maze_fits_its_panel(width: int, height: int) -> None:
+    """31 x 16 characters at the small scale, 62 x 31 at the large one."""
+    place = arrange(width, height, picture_rows=16).places["episode"]
+    assert place.height >= (31 if width >= 160 else 16) + 2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from driving import staged
-from fakes import FakeSession, on_gpu, paused, running, starting
+from fakes import FakeRenderer, FakeSession, on_gpu, paused, running, starting
 
 from engine import LogLine, Memory, Phase, Snapshot
 from perx_tui.tui.arrangement import PANELS
@@ -193,3 +193,17 @@ async def test_names_and_log_lines_from_outside_cannot_break_the_screen() -> Non
 async def test_a_paused_run_shows_its_last_figures() -> None:
     async with staged(FakeSession(paused()), (160, 48)) as stage:
         assert "43.0k steps/s" in "\n".join(stage.rows("throughput"))
+
+
+async def test_a_higher_picture_takes_the_room_of_the_speed_at_80x24(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A maze of 31 x 31 needs 16 rows; speed and time left are still told."""
+    monkeypatch.setattr(FakeRenderer, "size", lambda self, scale: (16 * scale, 31 * scale))
+    async with staged(FakeSession(), (80, 24)) as stage:
+        await stage.tick()
+        await stage.pilot.pause()
+        assert stage.app.dashboard.episode.size.height == 18
+        rows = stage.rows("throughput")
+        assert len(rows) == 3
+        assert "43.0k steps/s" in rows[0]
+        assert "8m 43s" in rows[0]
+        assert "27.3%" in rows[1]
