@@ -45,7 +45,7 @@ class Player:
         self.checkpoint, weights = _load_policy(folder, checkpoint)
         env, policy = profile.env, profile.policy
         spec = c_envs.spec(env.name, env.config)
-        self.profile, self.environments, self.greedy = profile, environments, greedy
+        self.profile, self.environments, self.greedy, self.seed = profile, environments, greedy, seed
         self.agents = environments * spec.agents_per_environment
         self.policy = Policy(
             spec.observation_size, spec.actions, core=policy.core, hidden=policy.hidden, layers=policy.layers
@@ -76,7 +76,7 @@ class Player:
 
     def renderer(self) -> c_envs.Renderer:
         """Draws the states of `play`'s frames."""
-        return c_envs.Renderer(self.profile.env.name, self.profile.env.config, seed=0)
+        return c_envs.Renderer(self.profile.env.name, self.profile.env.config, seed=self.seed)
 
     @torch.no_grad()
     def _step(self) -> np.ndarray:

@@ -31,8 +31,8 @@ def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix, approximately: `rounds` Newton-Schulz iterations from the normalized matrix.
 
     Singular values end between about 0.7 and 1.2. Works in the matrix's own precision: float32 on a CPU, where bfloat16
-    products are many times slower. A round is X <- P X with P = aI + bG + cG^2 and G = X X^T. All P commute, so where one
-    side is at least twice the other they are multiplied up on the small side, with G <- P G P, and X once at the end.
+    products are many times slower. A round is X <- P X with P = aI + bG + cG^2 and G = X X^T. All P commute, so where
+    one side is at least twice the other they are multiplied up on the small side, with G <- P G P, and X at the end.
     """
     a, b, c = NS_COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
