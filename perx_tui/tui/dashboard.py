@@ -46,7 +46,7 @@ class _Places(Layout):
     def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
         """Place every child that the arrangement names."""
         assert isinstance(parent, Dashboard)
-        places = parent.arrangement.places
+        places = parent.arrangement_for(size).places
         return [
             WidgetPlacement(Region(*places[child.id]), NULL_OFFSET, NULL_SPACING, child)
             for child in children
@@ -112,24 +112,28 @@ class Dashboard(Widget):
         """Another size, another arrangement."""
         self.rearrange(event.size)
 
-    def rearrange(self, size: Size | None = None) -> None:
-        """Work out who is seen where; widgets that are not placed are hidden and cost nothing."""
-        width, height = size or self.size
-        self.arrangement = arrange(
-            width,
-            height,
+    def arrangement_for(self, size: Size) -> Arrangement:
+        """Where everything belongs at a size."""
+        return arrange(
+            size.width,
+            size.height,
             tab=self.tab,
             maximized=self.maximized,
             failure=self.failure,
             picture_rows=self.picture_rows,
         )
+
+    def rearrange(self, size: Size | None = None) -> None:
+        """Work out who is seen where; widgets that are not placed are hidden and cost nothing."""
+        self.arrangement = self.arrangement_for(size or self.size)
         places = self.arrangement.places
         self.tabs.tabs = self.arrangement.tabs
         self.tabs.chosen = next((name for name in self.arrangement.tabs if name in places), "")
         self.footer.maximized = self.maximized is not None
         for widget in self.lines():
             widget.display = widget.id in places
-        self.refresh(layout=True)
+        # Textual keeps a container's last arrangements by size; only a child's request makes it forget them.
+        self.header.refresh(layout=True)
 
     def show(self, view: View) -> None:
         """Hand a view to everything that is drawn."""

@@ -439,3 +439,16 @@ async def test_a_theme_recolours_every_panel() -> None:
 async def test_any_theme_name_leads_to_a_screen(theme: str) -> None:
     async with staged(FakeSession(), theme=theme) as stage:
         assert "throughput" in stage.text
+
+
+@pytest.mark.parametrize(("before", "after"), [((160, 48), (120, 36)), ((120, 36), (200, 60)), ((80, 24), (100, 30))])
+async def test_after_a_resize_the_screen_is_as_if_it_had_begun_with_that_size(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    async with staged(FakeSession(), after) as stage:
+        fresh = stage.text
+    async with staged(FakeSession(), before) as stage:
+        await stage.pilot.resize_terminal(*after)
+        await stage.pilot.pause()
+        await stage.pilot.pause()
+        assert stage.text == fresh
