@@ -446,9 +446,10 @@ async def test_after_a_resize_the_screen_is_as_if_it_had_begun_with_that_size(
     before: tuple[int, int], after: tuple[int, int]
 ) -> None:
     async with staged(FakeSession(), after) as stage:
+        await stage.tick()
         fresh = stage.text
     async with staged(FakeSession(), before) as stage:
         await stage.pilot.resize_terminal(*after)
         await stage.pilot.pause()
-        await stage.pilot.pause()
+        await stage.tick()
         assert stage.text == fresh
