@@ -23,7 +23,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("terminal")
-    (path / "tiny.toml").write_text(TINY.replace("2560", "1_000_000_000"))
+    # Without an end, and with no checkpoints but those that are asked for.
+    (path / "tiny.toml").write_text(TINY.replace("2560", "1_000_000_000") + "\n[run]\ncheckpoint_every = 1_000_000\n")
     return path
 
 
@@ -84,11 +85,10 @@ def test_a_person_watches_pauses_saves_and_leaves(folder: Path, columns: int, li
         terminal.wait_for("running")
         terminal.wait_for(lambda: steps(run) > held)
 
-        saved = checkpoints(run)
+        assert checkpoints(run) == []
         terminal.press("c")
-        terminal.wait_for(lambda: checkpoints(run) != saved)
-        newest = checkpoints(run)[-1]
-        terminal.wait_for(newest)
+        terminal.wait_for(lambda: checkpoints(run))
+        terminal.wait_for(checkpoints(run)[-1])
 
         terminal.press("q")
         terminal.wait_for("Stop with a checkpoint")
