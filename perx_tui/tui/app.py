@@ -98,6 +98,9 @@ class PerxApp(App[Result]):
         for known in THEMES:
             self.register_theme(known)
         self.theme = theme if theme in self.available_themes else DARK.name
+        if self.theme != theme:
+            self._notice = f"no theme is called {theme}; ^p, Theme lists them"
+            self._notice_until = clock() + 2 * _NOTICE_SECONDS
         self.palette = self._make_palette()
         self.dashboard = Dashboard(self.palette)
 

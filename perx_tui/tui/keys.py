@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from textual.app import App
 from textual.binding import Binding
 
 from perx_tui.tui.arrangement import PANELS
@@ -65,11 +66,15 @@ KEYS: tuple[Key, ...] = (
     Key("escape", "esc", "restore", "Show all panels again", PANEL, "restore", 0, "Show all panels"),
     Key("up,down,pageup,pagedown,home,end", "↑ ↓", "scroll", "Scroll the log", PANEL),
     Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 2, "Show the keys"),
-    Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, None, 8),
+    Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 8),
     Key("q", "q", "quit", "Quit (asks first)", PROGRAM, "quit", 3, "Quit"),
 )
 
 
 def bindings() -> list[Binding]:
     """Textual's bindings for every key that the app answers."""
-    return [Binding(key.keys, key.action, key.help, show=False) for key in KEYS if key.action is not None]
+    return [
+        Binding(key.keys, key.action, key.help, show=False)
+        for key in KEYS
+        if key.action is not None and key.keys != App.COMMAND_PALETTE_BINDING
+    ]

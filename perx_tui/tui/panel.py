@@ -81,6 +81,20 @@ class Lines(Widget):
         self.redraw(all_rows=True)
 
 
+class Bar(Lines):
+    """One line of which parts stand for actions of the app and can be clicked."""
+
+    spans: Sequence[tuple[int, int, str]] = ()
+    """First cell, the cell after the last, and the action of every part that is shown."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Run the action under the pointer."""
+        for first, end, action in self.spans:
+            if first <= event.x < end:
+                event.stop()
+                self.app.call_later(self.app.run_action, action)
+
+
 class Panel(Lines, can_focus=True):
     """A numbered panel in a thin rounded frame that carries the title and key figures."""
 

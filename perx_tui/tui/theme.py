@@ -55,6 +55,28 @@ _HUES = {
     "purple": "secondary",
 }
 
+_ANSI = {
+    "background": "default",
+    "text": "bright_white",
+    "blue": "bright_blue",
+    "orange": "yellow",
+    "green": "green",
+    "yellow": "bright_yellow",
+    "red": "red",
+    "purple": "magenta",
+    "dim": "bright_black",
+    "faint": "bright_black",
+    "frame": "bright_black",
+    "fill": "bright_black",
+    "wall": "bright_black",
+    "seen": "blue",
+    "graph1": "blue",
+    "graph2": "blue",
+    "graph3": "bright_blue",
+    "graph4": "bright_blue",
+}
+"""Colours under the themes that use the terminal's own sixteen."""
+
 _ROLES = {
     "background": "background",
     "floor": "background",
@@ -100,6 +122,11 @@ class Palette:
         colors["seen"] = colors["blue"].blend(background, 0.8)
         for index, share in enumerate((0.6, 0.42, 0.22, 0.0), start=1):
             colors[f"graph{index}"] = colors["blue"].blend(background, share)
+        if background.ansi is not None:
+            # The terminal's own colours have no shades between them.
+            colors = {name: Color.parse(f"ansi_{color}") for name, color in _ANSI.items()}
+            if not dark:
+                colors["text"] = Color.parse("ansi_black")
         self.colors: Mapping[str, Color] = colors
         self._styles: dict[str, Style] = {"": self._make("text"), "strong": self._make("text", bold=True)}
 
@@ -120,7 +147,7 @@ class Palette:
     def _make(self, name: str, *, bold: bool = False, filled: bool = False) -> Style:
         color, background = self.colors[name], self.colors["background"]
         if filled:
-            color, background = background, color
+            color, background = (background, color) if background.ansi is None else (Color.parse("ansi_black"), color)
         return Style(color=color.rich_color, bgcolor=background.rich_color, bold=bold or None)
 
 

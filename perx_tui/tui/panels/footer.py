@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from perx_tui.tui.keys import KEYS
 from perx_tui.tui.lines import Line, Part
-from perx_tui.tui.panel import Lines
+from perx_tui.tui.panel import Bar
 
 
-class Footer(Lines):
+class Footer(Bar):
     """Keys from the key table by rank, as many as fit; labels follow the state of the run."""
 
     maximized = False
@@ -15,6 +15,7 @@ class Footer(Lines):
     def lines(self, width: int, height: int) -> list[Line]:
         """One line of keys and labels."""
         parts: list[Part] = []
+        spans: list[tuple[int, int, str]] = []
         left = width
         for key in sorted((key for key in KEYS if key.rank), key=lambda key: key.rank):
             label = self._label(key.label)
@@ -23,7 +24,9 @@ class Footer(Lines):
             size = len(gap) + len(shown) + 1 + len(label)
             if label and size <= left:
                 parts.extend(((gap + shown, "blue+"), (" " + label, "dim")))
+                spans.append((width - left + len(gap), width - left + size, key.action or ""))
                 left -= size
+        self.spans = spans
         return [tuple(parts)]
 
     def _label(self, label: str) -> str:

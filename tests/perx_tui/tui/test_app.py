@@ -435,10 +435,28 @@ async def test_a_theme_recolours_every_panel() -> None:
         assert all(widget.palette is stage.app.palette for widget in stage.app.dashboard.lines())
 
 
-@pytest.mark.parametrize("theme", ["no-such-theme", "textual-ansi", "gruvbox"])
-async def test_any_theme_name_leads_to_a_screen(theme: str) -> None:
+@pytest.mark.parametrize("theme", ["ansi-dark", "gruvbox", "perx-light"])
+async def test_every_theme_can_be_the_first(theme: str) -> None:
     async with staged(FakeSession(), theme=theme) as stage:
+        assert stage.app.theme == theme
         assert "throughput" in stage.text
+
+
+async def test_an_unknown_theme_is_told_and_replaced() -> None:
+    async with staged(FakeSession(), theme="no-such-theme") as stage:
+        assert "no theme is called no-such-theme" in stage.header
+        assert stage.app.theme == "perx-dark"
+
+
+async def test_tabs_and_footer_can_be_clicked() -> None:
+    async with staged(FakeSession(), (80, 24)) as stage:
+        tabs = stage.text.split("\n")[6]
+        await stage.pilot.click("#tabs", offset=(tabs.index("phases"), 0))
+        await stage.pilot.pause()
+        assert "phases" in stage.app.dashboard.arrangement.panels
+        await stage.pilot.click("#footer", offset=(stage.footer.index("checkpoint"), 0))
+        await stage.pilot.pause()
+        assert stage.commands == [("checkpoint", None)]
 
 
 @pytest.mark.parametrize(("before", "after"), [((160, 48), (120, 36)), ((120, 36), (200, 60)), ((80, 24), (100, 30))])

@@ -99,6 +99,15 @@ def test_a_terminal_that_goes_away_ends_the_screen_and_nothing_else(warned: bool
     assert (tmp_path / "result").read_text() == "hangup"
 
 
+def test_a_fault_of_the_screen_gives_the_terminal_back_and_is_told(tmp_path: Path) -> None:
+    """The run is not lost with the screen: the caller learns that it has crashed and goes on."""
+    with start(80, 24, "faulty", str(tmp_path / "result")) as terminal:
+        terminal.wait_for("running")
+        assert terminal.wait_exit() == 0
+        assert "AttributeError" in terminal.text
+    assert (tmp_path / "result").read_text() == "crashed"
+
+
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
