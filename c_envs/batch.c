@@ -61,7 +61,7 @@ static void reset_range(void *context, int64_t first, int64_t last) {
     for (int64_t i = first; i < last; i++) {
         void *state = batch_state(batch, i);
         memset(state, 0, (size_t)batch->spec.state_bytes);
-        batch->entry->reset(batch->config, state, random_derive(batch->seed, (uint64_t)i));
+        batch->entry->reset(batch->config, state, random_derive(batch->episode_seed, (uint64_t)i));
         memset(&batch->sums[i], 0, sizeof(EnvSums));
     }
 }
@@ -74,7 +74,7 @@ Batch *batch_create(const EnvEntry *entry, const double *settings, int64_t envir
     }
     const size_t settings_bytes = (size_t)entry->setting_count * sizeof(double);
     batch->entry = entry;
-    batch->seed = seed;
+    batch->seed = batch->episode_seed = seed;
     batch->environments = environments;
     batch->slots = slots;
     batch->settings = malloc(settings_bytes + 1);
@@ -127,7 +127,8 @@ static void play(Batch *batch, void (*do_range)(const EnvRange *, int64_t, int64
     pool_run(batch->pool, play_range, &job, first, count);
 }
 
-void batch_reset(Batch *batch) {
+void batch_reset(Batch *batch, uint64_t episode_seed) {
+    batch->episode_seed = episode_seed;
     pool_run(batch->pool, reset_range, batch, 0, batch->environments);
     batch_observe(batch, 0);
 }

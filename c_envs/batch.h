@@ -8,7 +8,8 @@
 typedef struct Batch {
     const EnvEntry *entry;
     double *settings;     /* entry->setting_count of them */
-    uint64_t seed;
+    uint64_t seed;         /* of the levels */
+    uint64_t episode_seed; /* of the episodes; the same unless a reset named another */
     int64_t environments;
     int64_t slots;        /* T */
     int64_t rows;         /* N = environments * agents */
@@ -35,8 +36,8 @@ Batch *batch_create(const EnvEntry *entry, const double *settings, int64_t envir
                     int threads);
 void batch_destroy(Batch *batch);
 
-/* Every environment to the first episode of its own seed, statistics cleared, observations[0] written. */
-void batch_reset(Batch *batch);
+/* Every environment to the first episode that episode_seed gives it, statistics cleared, observations[0] written. */
+void batch_reset(Batch *batch, uint64_t episode_seed);
 
 /* Environments first .. first+count-1 play slot t: actions[t] in; rewards, terminals, truncations, masks[t] and
  * observations[t+1] out. One whose episode ends begins the next at once. */

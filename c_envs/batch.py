@@ -76,9 +76,12 @@ class Batch:
         """
         self._native.bind(observations, actions, rewards, terminals, truncations, masks, final_observations)
 
-    def reset(self) -> None:
-        """Every environment to the first episode of its own seed, statistics cleared; writes observations[0]."""
-        self._native.reset()
+    def reset(self, episode_seed: int | None = None) -> None:
+        """Every environment to the first episode of its own seed, statistics cleared; writes observations[0].
+
+        `episode_seed` in the place of the batch's seed gives other episodes on the same levels.
+        """
+        self._native.reset(self.seed if episode_seed is None else _seed(episode_seed))
 
     def step(self, t: int, first: int = 0, count: int | None = None) -> None:
         """Environments first .. first+count-1 play actions[t] (count None: all from first on), with the GIL released.

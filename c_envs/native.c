@@ -383,14 +383,14 @@ static int batch_enter_bound(BatchObject *self) {
     return 1;
 }
 
-static PyObject *batch_reset_method(PyObject *object, PyObject *unused) {
+static PyObject *batch_reset_method(PyObject *object, PyObject *args) {
     BatchObject *self = (BatchObject *)object;
-    (void)unused;
-    if (!batch_enter_bound(self)) {
+    unsigned long long seed;
+    if (!PyArg_ParseTuple(args, "K", &seed) || !batch_enter_bound(self)) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    batch_reset(self->batch);
+    batch_reset(self->batch, (uint64_t)seed);
     Py_END_ALLOW_THREADS
     batch_leave(self);
     Py_RETURN_NONE;
@@ -548,7 +548,7 @@ static PyObject *batch_close_method(PyObject *object, PyObject *unused) {
 
 static PyMethodDef batch_methods[] = {
     {"bind", (PyCFunction)(void (*)(void))batch_bind, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"reset", batch_reset_method, METH_NOARGS, NULL},
+    {"reset", batch_reset_method, METH_VARARGS, NULL},
     {"step", batch_step_method, METH_VARARGS, NULL},
     {"observe", batch_observe_method, METH_VARARGS, NULL},
     {"statistics", batch_statistics_method, METH_VARARGS, NULL},

@@ -33,7 +33,8 @@ class Player:
 
     `checkpoint` names one of the run's checkpoints, "best" the one with the best score; the newest good one is taken
     without. Actions are drawn from the policy, or are its likeliest ones with `greedy`. `seed` decides the
-    random numbers of the environments, their levels included, and of the policy.
+    random numbers of the environments and of the policy; levels that are made from the profile's seed are those of
+    training.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Player:
         self.checkpoint, weights = _load_policy(folder, checkpoint)
         env, policy = profile.env, profile.policy
         spec = c_envs.spec(env.name, env.config)
-        self.profile, self.environments, self.greedy, self.seed = profile, environments, greedy, seed
+        self.profile, self.environments, self.greedy = profile, environments, greedy
         self.agents = environments * spec.agents_per_environment
         self.policy = Policy(
             spec.observation_size, spec.actions, core=policy.core, hidden=policy.hidden, layers=policy.layers
@@ -55,7 +56,9 @@ class Player:
         except RuntimeError as error:
             raise CheckpointError(f"checkpoint {self.checkpoint} does not fit the run's profile: {error}") from error
         self._generator = torch.Generator().manual_seed(seed)
-        self._batch = c_envs.Batch(env.name, environments, seed=seed, threads=1, config=env.config, slots=1)
+        self._batch = c_envs.Batch(
+            env.name, environments, seed=profile.train.seed, threads=1, config=env.config, slots=1
+        )
         self._observations = torch.zeros(2, self.agents, spec.observation_size)
         self._actions = torch.zeros(1, self.agents, dtype=torch.int32)
         self._rewards = torch.zeros(1, self.agents)
@@ -70,13 +73,13 @@ class Player:
             masks=self._flags[2].numpy(),
             final_observations=final.numpy(),
         )
-        self._batch.reset()
+        self._batch.reset(seed)
         self._state = self.policy.initial_state(self.agents)
         self._values = torch.zeros(self.agents)
 
     def renderer(self) -> c_envs.Renderer:
         """Draws the states of `play`'s frames."""
-        return c_envs.Renderer(self.profile.env.name, self.profile.env.config, seed=self.seed)
+        return c_envs.Renderer(self.profile.env.name, self.profile.env.config, seed=self.profile.train.seed)
 
     @torch.no_grad()
     def _step(self) -> np.ndarray:

@@ -79,7 +79,7 @@ static Play play_create(const Case *c, int threads) {
     batch->buffers.truncations = must(calloc(2 * rows, 1));
     batch->buffers.masks = must(calloc(2 * rows, 1));
     batch->buffers.final_observations = must(calloc(rows * floats, sizeof(float)));
-    batch_reset(batch);
+    batch_reset(batch, batch->seed);
     return play;
 }
 
