@@ -13,7 +13,20 @@ from engine.profile import FieldInfo, Profile, shipped_profiles
 from engine.run_folder import RunFolder
 from engine.run_listing import RunInfo
 from engine.session import TrainingSession
-from engine.snapshot import Clip, Frame, LogLine, Memory, Phase, ReplayView, SegmentSummary, Snapshot
+from engine.snapshot import (
+    Clip,
+    Frame,
+    Histogram,
+    LogLine,
+    Memory,
+    Phase,
+    ReplayView,
+    RunState,
+    SegmentStep,
+    SegmentSummary,
+    SegmentView,
+    Snapshot,
+)
 
 if TYPE_CHECKING:
     from engine.bench import BenchReport, run_bench
@@ -31,6 +44,7 @@ __all__ = [
     "EpisodeResult",
     "FieldInfo",
     "Frame",
+    "Histogram",
     "LogLine",
     "Memory",
     "Phase",
@@ -42,7 +56,10 @@ __all__ = [
     "RunError",
     "RunFolder",
     "RunInfo",
+    "RunState",
+    "SegmentStep",
     "SegmentSummary",
+    "SegmentView",
     "Snapshot",
     "TrainingSession",
     "run_bench",

@@ -15,6 +15,9 @@ from engine.policy import Policy
 from engine.replay import Draw
 from engine.rollout import RolloutBuffer
 
+CHUNK = 64
+"""Segments that a CPU worker takes through the network at a time: more would need more memory and be no faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class LearnerSettings:
@@ -22,6 +25,18 @@ class LearnerSettings:
 
     loss: LossSettings
     max_grad_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one pass through the network gave: for its segments [M] their values and ratios [T, M], the sums of the
+    statistics and the gradients."""
+
+    segments: Tensor
+    values: Tensor
+    ratios: Tensor
+    statistics: Tensor
+    gradients: tuple[Tensor, ...]
 
 
 class Learner:
@@ -55,12 +70,20 @@ class Learner:
         shares = split(len(draw.segments), self.workers.count)
         timer.lap("train/gather")
         single = self.workers.count == 1
+        on_cpu = self.device.type == "cpu"
 
-        def work(index: int) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+        def work(index: int) -> list[Piece]:
             clock = timer if single else self.timers[index]
             if not single:
                 clock.start()
             share = shares[index]
+            size = CHUNK if on_cpu else max(1, share.stop - share.start)
+            return [
+                piece(index, slice(first, min(first + size, share.stop)), clock)
+                for first in range(share.start, share.stop, size)
+            ]
+
+        def piece(index: int, share: slice, clock: PhaseTimer) -> Piece:
             batch = buffer.gather(draw.segments[share])
             clock.lap("train/gather")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
@@ -77,17 +100,19 @@ class Learner:
             clock.lap("train/forward")
             gradients = torch.autograd.grad(loss, self.parameters)
             clock.lap("train/backward")
-            return values.detach().float(), ratios, statistics, gradients
+            return Piece(draw.segments[share], values.detach().float(), ratios, statistics, gradients)
 
-        results = self.workers.run(work)
+        results = [piece for pieces in self.workers.run(work) for piece in pieces]
         if not single:
             timer.absorb(self.timers)
-        for share, (values, ratios, statistics, _) in zip(shares, results, strict=True):
-            buffer.write_back(draw.segments[share], values, ratios)
-            self.statistics = self.statistics + statistics
-            self.largest_ratio = torch.maximum(self.largest_ratio, ratios.max())
+        for done in results:
+            buffer.write_back(done.segments, done.values, done.ratios)
+            self.statistics = self.statistics + done.statistics
+            self.largest_ratio = torch.maximum(self.largest_ratio, done.ratios.max())
         timer.lap("train/gather")
-        gradients = [sum(parts[1:], start=parts[0]) for parts in zip(*(result[3] for result in results), strict=True)]
+        gradients = [
+            sum(parts[1:], start=parts[0]) for parts in zip(*(done.gradients for done in results), strict=True)
+        ]
         self.grad_norm = self.grad_norm + clip_by_global_norm(gradients, settings.max_grad_norm)
         self.optimizer.step(gradients, None if single else self.workers.map)
         self.updates += 1

@@ -94,8 +94,8 @@ class LSTM(nn.Module):
         key = (part, layer, steps, segments)
         found = self._workspaces.get(key)
         if found is None:
-            # Another minibatch size has come: memory of the sizes before it would only pile up.
-            for old in [other for other in self._workspaces if other[:2] == key[:2]]:
+            # A minibatch is cut into chunks of two sizes at most: memory of other sizes would only pile up.
+            for old in [other for other in self._workspaces if other[:2] == key[:2]][:-1]:
                 del self._workspaces[old]
             found = self._workspaces[key] = Workspace(steps, segments, self.hidden)
         return found

@@ -53,7 +53,7 @@ def reuse_statistics(
     best = metric.topk(min(TOP, segments)).indices
     scores = rewards.index_select(1, best.to(rewards.device)).sum(0).cpu()
     top = tuple(
-        SegmentSummary(agent=agent, priority=priority, probability=chance, uses=count, score=score)
+        SegmentSummary(index=agent, age=0, agent=agent, priority=priority, probability=chance, uses=count, score=score)
         for agent, priority, chance, count, score in zip(
             best.tolist(),
             metric[best].tolist(),

@@ -41,6 +41,8 @@ class TrainingSession:
         self._edits: deque[tuple[str, object, object]] = deque()
         self._edit_lock = threading.Lock()
         self._watched: int | None = None
+        self._wanted_segment: tuple[str, int] | None = None
+        self._inspected = False
         self._folder: RunFolder | None = None
         self._run: Run | None = None
         self._renderer: c_envs.Renderer | None = None
@@ -140,6 +142,21 @@ class TrainingSession:
         if environment is not None and count and not 0 <= environment < count:
             raise ValueError(f"environment {environment}: there are {count}, 0 to {count - 1}")
         self._watched = environment
+
+    def show_segment(self, by: str = "priority", index: int = 0) -> None:
+        """Asks for a segment to look at; it comes as `Snapshot.segment`, at the end of the iteration or at once while
+        paused between two.
+
+        `by` is "priority", "uses" or "age" (then `index` 0 is the highest, 1 the next), "random", or "index" (the
+        segment of that index, see `SegmentSummary`). ValueError for another word.
+        """
+        if by not in ("priority", "uses", "age", "random", "index"):
+            raise ValueError(f"by = {by!r} is none of priority, uses, age, random, index")
+        self._wanted_segment = (by, index)
+
+    def inspect(self, wanted: bool) -> None:
+        """Whether `ReplayView.table` is filled from the next iteration on: it costs the trainer a little."""
+        self._inspected = wanted
 
     def stop(self, checkpoint: bool = True) -> None:
         """Ends training at the end of the iteration, with a checkpoint unless told otherwise."""

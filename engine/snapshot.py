@@ -42,14 +42,28 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSummary:
-    """One segment of the rollout buffer as the prioritization panel lists it."""
+    """One segment as the prioritization panel lists it. `index` names it in this iteration: 0 to agents-1 are the fresh
+    segments (their agent's number), those behind are older ones that were kept."""
 
+    index: int
     agent: int
     priority: float
     probability: float
     uses: int
+    age: int
+    """Iterations since it was collected; 0 is fresh."""
     score: float
     """Sum of the segment's rewards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts in equal slices between `low` and `high`, of log10 of the quantity where `log` says so."""
+
+    counts: tuple[int, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +72,58 @@ class ReplayView:
 
     `uses_histogram[k]` counts the segments drawn k times; its last bin also holds every larger count.
     `priority_histogram` counts segments in equal slices of log10(priority) between the two `priority_range` ends.
+    `weights` are the importance weights of what was drawn, `ages` those of the draws (in iterations, one slice each, the
+    last one open). `clip_by_age` pairs an age with the clip fraction of what was trained on from this age up to the next
+    pair's. `table` lists every segment (the 4,096 highest by priority at most) while somebody inspects it.
     """
 
     scheme: str = ""
     segments: int = 0
+    fresh: int = 0
+    """Segments collected in this iteration; the others are kept from older ones."""
     draws: int = 0
     uses_histogram: tuple[int, ...] = ()
     priority_histogram: tuple[int, ...] = ()
     priority_range: tuple[float, float] = (0.0, 0.0)
+    weights: Histogram = field(default_factory=Histogram)
+    ages: Histogram = field(default_factory=Histogram)
+    clip_by_age: tuple[tuple[int, float], ...] = ()
     top: tuple[SegmentSummary, ...] = ()
+    table: tuple[SegmentSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStep:
+    """One step of a segment that is looked at: the environment before it, and what the policy did and now thinks."""
+
+    state: bytes
+    """The environment's state before the action, for the renderer."""
+    action: int
+    probabilities: tuple[float, ...]
+    """Of the present policy."""
+    value: float
+    """Of the present policy."""
+    reward: float
+    advantage: float
+    ratio: float
+    """pi(action) of the present policy over that of the policy that acted."""
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentView:
+    """A whole segment, to be watched step by step.
+
+    `chosen` says how it was chosen ("priority", "uses", "age", "random", "index"); `rank` is its place by priority, 0
+    the highest.
+    """
+
+    chosen: str
+    summary: SegmentSummary
+    iteration: int
+    """The iteration whose data this is."""
+    rank: int
+    steps: tuple[SegmentStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +192,8 @@ class Snapshot:
     memory: Memory = field(default_factory=Memory)
     replay: ReplayView = field(default_factory=ReplayView)
     clip: Clip | None = None
+    segment: SegmentView | None = None
+    """The segment that was asked for last, see `TrainingSession.show_segment`."""
     log: tuple[LogLine, ...] = ()
     """The last 200 lines, oldest first."""
     error: str | None = None

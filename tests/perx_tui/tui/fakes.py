@@ -181,6 +181,8 @@ def running(iteration: int = 250, environment: int = 0) -> Snapshot:
             priority_range=(0.0021, 14.2),
             top=tuple(
                 SegmentSummary(
+                    index=0,
+                    age=0,
                     agents.randrange(512), 14.2 / (1 + 0.15 * k), 0.011 / (1 + k), 7 - k // 2, float(30 - 2 * k)
                 )
                 for k in range(10)
