@@ -72,9 +72,9 @@ class ReplayView:
 
     `uses_histogram[k]` counts the segments drawn k times; its last bin also holds every larger count.
     `priority_histogram` counts segments in equal slices of log10(priority) between the two `priority_range` ends.
-    `weights` are the importance weights of what was drawn, `ages` those of the draws (in iterations, one slice each, the
-    last one open). `clip_by_age` pairs an age with the clip fraction of what was trained on from this age up to the next
-    pair's. `table` lists every segment (the 4,096 highest by priority at most) while somebody inspects it.
+    `weights` are the importance weights of what was drawn, `ages` those of the draws (in iterations, one slice each,
+    the last one open). `clip_by_age` pairs an age with the clip fraction of what was trained on from this age up to the
+    next pair's. `table` lists every segment (the 4,096 highest by priority at most) while somebody inspects it.
     """
 
     scheme: str = ""

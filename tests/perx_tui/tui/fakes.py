@@ -181,9 +181,13 @@ def running(iteration: int = 250, environment: int = 0) -> Snapshot:
             priority_range=(0.0021, 14.2),
             top=tuple(
                 SegmentSummary(
-                    index=0,
+                    index=(agent := agents.randrange(512)),
+                    agent=agent,
+                    priority=14.2 / (1 + 0.15 * k),
+                    probability=0.011 / (1 + k),
+                    uses=7 - k // 2,
                     age=0,
-                    agents.randrange(512), 14.2 / (1 + 0.15 * k), 0.011 / (1 + k), 7 - k // 2, float(30 - 2 * k)
+                    score=float(30 - 2 * k),
                 )
                 for k in range(10)
             ),
