@@ -8,6 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c_envs import ENVIRONMENTS, ROLES, EnvironmentInfo, Renderer
+from engine.comparison import (
+    Comparison,
+    Difference,
+    Estimate,
+    RunGroup,
+    RunMetrics,
+    RunSummary,
+    ThresholdReach,
+    compare_groups,
+    compare_runs,
+    experiment_changes,
+    group_runs,
+    read_run,
+)
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
 from engine.profile import FieldInfo, Profile, shipped_profiles
 from engine.run_folder import RunFolder
@@ -38,10 +52,13 @@ __all__ = [
     "BenchReport",
     "CheckpointError",
     "Clip",
+    "Comparison",
     "DeviceError",
+    "Difference",
     "EngineError",
     "EnvironmentInfo",
     "EpisodeResult",
+    "Estimate",
     "FieldInfo",
     "Frame",
     "Histogram",
@@ -55,13 +72,22 @@ __all__ = [
     "ReplayView",
     "RunError",
     "RunFolder",
+    "RunGroup",
     "RunInfo",
+    "RunMetrics",
     "RunState",
+    "RunSummary",
     "SegmentStep",
     "SegmentSummary",
     "SegmentView",
     "Snapshot",
+    "ThresholdReach",
     "TrainingSession",
+    "compare_groups",
+    "compare_runs",
+    "experiment_changes",
+    "group_runs",
+    "read_run",
     "run_bench",
     "shipped_profiles",
 ]

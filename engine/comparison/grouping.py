@@ -1,0 +1,87 @@
+"""Which runs are seeds of one another, and what a group of them is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from engine.profile import Profile
+
+if TYPE_CHECKING:
+    from engine.comparison.curves import RunMetrics
+
+_SAME_EXPERIMENT = ("train.seed", "train.device")
+_SAME_SECTIONS = ("run.", "ui.")
+
+_MOST = 3
+"""Settings that a label names before it only counts them."""
+
+
+def experiment_settings(profile: Profile) -> dict[str, object]:
+    """The settings that make two runs different experiments.
+
+    All but the seed, the device and what concerns only the disk and the screen. `train.total_steps` is among them: the
+    learning rate's schedule ends there, so that runs of other lengths differ from the first step on.
+    """
+    return {
+        field.key: field.value
+        for field in profile.fields()
+        if field.key not in _SAME_EXPERIMENT and not field.key.startswith(_SAME_SECTIONS)
+    }
+
+
+def experiment_changes(one: Profile, other: Profile) -> dict[str, tuple[object, object]]:
+    """The settings in which `other` is another experiment than `one`: key to (value here, value there)."""
+    here, there = experiment_settings(one), experiment_settings(other)
+    keys = dict.fromkeys([*here, *there])
+    return {key: (here.get(key), there.get(key)) for key in keys if here.get(key) != there.get(key)}
+
+
+def group_runs(runs: Sequence[RunMetrics]) -> dict[str, list[RunMetrics]]:
+    """The runs by experiment, in the order in which each was first met; keys are labels fit to be shown.
+
+    A label is the profile's name where that tells the groups apart, otherwise the settings in which they differ.
+    """
+    groups: list[list[RunMetrics]] = []
+    for run in runs:
+        home = next((group for group in groups if group[0].settings == run.settings), None)
+        if home is None:
+            groups.append([run])
+        else:
+            home.append(run)
+    return dict(zip(_labels([group[0] for group in groups]), groups, strict=True))
+
+
+def _labels(runs: Sequence[RunMetrics]) -> list[str]:
+    """A label for each of these runs, no two alike; one run stands for each group."""
+    names = {run.profile for run in runs}
+    labels = []
+    for run in runs:
+        alike = [other for other in runs if other.profile == run.profile]
+        described = "" if len(alike) == 1 else _described(run, alike)
+        labels.append(" ".join(filter(None, [run.profile if len(names) > 1 or not described else "", described])))
+    return [
+        label if labels.count(label) == 1 else f"{label} ({run.name})" for label, run in zip(labels, runs, strict=True)
+    ]
+
+
+def _described(run: RunMetrics, alike: Sequence[RunMetrics]) -> str:
+    """The settings in which the runs `alike` differ, with this run's values."""
+    keys = dict.fromkeys(key for other in alike for key in other.settings)
+    differing = [key for key in keys if any(other.settings.get(key) != run.settings.get(key) for other in alike)]
+    leaves = [key.rpartition(".")[2] for key in differing]
+    parts = [
+        f"{leaf if leaves.count(leaf) == 1 else key}={_shown(run.settings[key])}"
+        for key, leaf in zip(differing, leaves, strict=True)
+        if key in run.settings
+    ]
+    more = [f"+{len(parts) - _MOST}"] if len(parts) > _MOST else []
+    return " ".join([*parts[:_MOST], *more])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping | list | tuple):
+        return "..."
+    return f"{value:g}" if isinstance(value, float) else str(value)
