@@ -114,18 +114,18 @@ def plot(
     low, high = y_ticks[0], y_ticks[0] + (y_ticks[1] - y_ticks[0]) * (rows - 1) / pitch
     margin = max(map(len, labels.values()))
     span = width - margin - 1
-    end = _roomy(max(xs[-1], 1.0))
+    end = roomy(max(xs[-1], 1.0))
     grid, edge = braille(columns(xs, ys, 0.0, end, 2 * span), span, rows, low, high)
     lines: list[Line] = []
     for row, cells in enumerate(grid):
         label = labels.get(row)
         axis: tuple[Part, Part] = ((label or "").rjust(margin), "dim"), ("┤" if label else "│", "faint")
         lines.append((*axis, *_runs(cells, edge[row], style, fill, "┈" if label else " ")))
-    lines.extend(_x_axis(end, margin, span, x_label))
+    lines.extend(x_axis(end, margin, span, x_label))
     return lines
 
 
-def _roomy(end: float) -> float:
+def roomy(end: float) -> float:
     """`end` rounded up by at most a sixteenth: an axis that moved with every point would redraw the whole chart."""
     unit = 2.0 ** (math.floor(math.log2(end)) - 4)
     return math.ceil(end / unit) * unit
@@ -144,7 +144,7 @@ def _runs(cells: Sequence[int], edge: Sequence[bool], style: str, fill: str, emp
     return parts
 
 
-def _x_axis(end: float, margin: int, span: int, label: Callable[[float], str]) -> list[Line]:
+def x_axis(end: float, margin: int, span: int, label: Callable[[float], str]) -> list[Line]:
     """The rule under the chart and the labels under its ticks, as many as stand apart, none cut."""
     rule = ["─"] * span
     text = [" "] * (margin + 1 + span)

@@ -39,12 +39,12 @@ class Curve(Panel):
         if key != self._key:
             self._key = key
             self._lines = chart.plot(
-                series.xs, series.ys, width, height, style="green", fill="fill", x_label=_steps, y_label=_score
+                series.xs, series.ys, width, height, style="green", fill="fill", x_label=step_tick, y_label=score_tick
             )
         return self._lines
 
 
-def _steps(value: float) -> str:
+def step_tick(value: float) -> str:
     """A tick of the step axis: "0", "500k", "2.5M"."""
     text = fmt.count(value)
     if text[-1:].isalpha() and "." in text:
@@ -52,6 +52,6 @@ def _steps(value: float) -> str:
     return text
 
 
-def _score(value: float) -> str:
+def score_tick(value: float) -> str:
     """A tick of the score axis: "0", "0.5", "250"."""
     return f"{value:g}" if abs(value) < 10_000 else fmt.count(value)

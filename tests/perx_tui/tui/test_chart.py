@@ -83,6 +83,6 @@ def test_axes_are_labelled_and_labels_are_whole() -> None:
 
 def test_the_axis_stays_where_it_is_while_points_come() -> None:
     """A chart whose axis moved with every point would be redrawn whole each time."""
-    ends = {chart._roomy(x * 32_768.0) for x in range(240, 256)}
+    ends = {chart.roomy(x * 32_768.0) for x in range(240, 256)}
     assert len(ends) <= 3
-    assert all(x * 32_768 <= chart._roomy(x * 32_768.0) <= 1.07 * x * 32_768 for x in range(1, 2000))
+    assert all(x * 32_768 <= chart.roomy(x * 32_768.0) <= 1.07 * x * 32_768 for x in range(1, 2000))
