@@ -24,6 +24,7 @@ from engine.comparison import (
 )
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
 from engine.profile import FieldInfo, Profile, shipped_profiles
+from engine.remote import RemoteSession
 from engine.run_folder import RunFolder
 from engine.run_listing import RunInfo
 from engine.session import TrainingSession
@@ -68,6 +69,7 @@ __all__ = [
     "Player",
     "Profile",
     "ProfileError",
+    "RemoteSession",
     "Renderer",
     "ReplayView",
     "RunError",

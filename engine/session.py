@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import c_envs
 from engine.control import Control
-from engine.errors import EngineError, ProfileError
+from engine.control_server import ControlServer
+from engine.errors import EngineError, ProfileError, RunError
 from engine.profile import Profile
 from engine.run_folder import RunFolder
 from engine.snapshot import Snapshot
@@ -23,6 +24,13 @@ from engine.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from engine.run import Run
+
+
+def live_edit(profile: Profile, key: str, value: object) -> Profile:
+    """`profile` with `key` at `value`. ProfileError where it cannot be so, or not while a run trains."""
+    if not profile.info(key).live:
+        raise ProfileError(f"{key} cannot be changed while training; stop, then resume with --set {key}=...")
+    return profile.with_value(key, value)
 
 
 class TrainingSession:
@@ -45,6 +53,7 @@ class TrainingSession:
         self._inspected = False
         self._folder: RunFolder | None = None
         self._run: Run | None = None
+        self._server: ControlServer | None = None
         self._renderer: c_envs.Renderer | None = None
         self.exception: BaseException | None = None
         """What ended the training when the state is "failed"."""
@@ -129,12 +138,14 @@ class TrainingSession:
     def set(self, key: str, value: object) -> None:
         """Changes a live setting from the next minibatch on. ProfileError when the key or the value will not do."""
         with self._edit_lock:
-            info = self._profile.info(key)
-            if not info.live:
-                raise ProfileError(f"{key} cannot be changed while training; stop, then resume with --set {key}=...")
-            edited = self._profile.with_value(key, value)
-            self._profile = edited
-            self._edits.append((key, info.value, value))
+            old = self._profile.info(key).value
+            self._profile = live_edit(self._profile, key, value)
+            self._edits.append((key, old, value))
+
+    @property
+    def watched(self) -> int | None:
+        """The environment whose frames are recorded."""
+        return self._watched
 
     def watch(self, environment: int | None) -> None:
         """Records this environment's frames from the next iteration on; None records nothing."""
@@ -172,8 +183,19 @@ class TrainingSession:
             detail = "".join(traceback.format_exception(error))
             self._fail(error, f"{type(error).__name__}: {error}", detail)
         finally:
+            if self._server is not None:
+                self._server.close()
             if self._folder is not None:
                 self._folder.close()
+
+    def _serve(self, folder: Path) -> None:
+        """Lets viewers in other processes in. Where no socket can be made, the run goes on without."""
+        try:
+            self._server = ControlServer(self, folder)
+        except RunError as error:
+            self._telemetry.log(f"{error}; nobody can attach to this run", "warning")
+        else:
+            self._server.start()
 
     def _fail(self, error: BaseException, text: str, detail: str | None = None) -> None:
         self.exception = error
@@ -209,6 +231,8 @@ class TrainingSession:
             for key, _, value in self._edits:
                 edited = edited.with_value(key, value)
             self._profile, self._folder, self._run = edited, run.folder, run
+        assert run.folder is not None
+        self._serve(run.folder.path)
         try:
             run.begin()
             while not (control.stopping or run.finished):
