@@ -56,8 +56,10 @@ static void ENV_ADAPT(step_range)(const EnvRange *range, int64_t first, int64_t 
         const int64_t row = i * agents;
         const int32_t end = ENV_OWN(step)(config, state, actions + row, rewards + row, masks + row);
         for (int64_t a = row; a < row + agents; a++) {
-            terminals[a] = end == ENV_TERMINAL;
-            truncations[a] = end == ENV_TRUNCATED;
+            const uint8_t died = masks[a] >> 1; /* see ENV_DIED */
+            terminals[a] = end == ENV_TERMINAL || died;
+            truncations[a] = end == ENV_TRUNCATED && !died;
+            masks[a] &= ENV_ACTED;
         }
         if (end != ENV_RUNNING) {
             EnvSums *sums = &range->sums[i];

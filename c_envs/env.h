@@ -35,6 +35,10 @@ typedef unsigned long long uint64_t;
 /* How a step left the episode. An end is one or the other, never both. */
 enum { ENV_RUNNING = 0, ENV_TERMINAL = 1, ENV_TRUNCATED = 2 };
 
+/* What a step writes for each agent. One that died takes no further part in the episode; the adapter makes a terminal of
+ * it at once, because nothing can come to this agent any more. */
+enum { ENV_WAITED = 0, ENV_ACTED = 1, ENV_DIED = 3 };
+
 /* One action of one agent: a choice, or a number in [-1, 1], as the environment's spec says. */
 typedef union EnvAction {
     int32_t choice;
@@ -59,7 +63,7 @@ ENV_FN float env_action_value(EnvAction action) {
     return action.value == action.value ? env_clamp(action.value, -1.0f, 1.0f) : 0.0f;
 }
 
-/* The choice an action carries; anything outside 0 .. count-1 counts as 0, which every environment makes its "do nothing". */
+/* The choice an action carries; anything outside 0 .. count-1 counts as 0, "do nothing" where there is that choice. */
 ENV_FN int32_t env_action_choice(EnvAction action, int32_t count) {
     return action.choice >= 0 && action.choice < count ? action.choice : 0;
 }

@@ -4,8 +4,15 @@
 #define __device__
 #define __forceinline__ inline
 
+#include "bandit.h"
 #include "breakout.h"
 #include "maze.h"
+#include "memory.h"
+#include "multiagent.h"
+#include "password.h"
+#include "spaces.h"
+#include "squared.h"
+#include "stochastic.h"
 
 template <class Config, class State>
 struct Kernel {
@@ -13,17 +20,21 @@ struct Kernel {
     State *state;
 };
 
-static int step_both(Kernel<BreakoutConfig, BreakoutState> b, Kernel<MazeConfig, MazeState> m, const EnvAction *action,
-                     float *reward, uint8_t *mask, float *observation) {
-    breakout_reset(b.config, b.state, 1);
-    maze_reset(m.config, m.state, 1);
-    int ends = breakout_step(b.config, b.state, action, reward, mask) + maze_step(m.config, m.state, action, reward, mask);
-    breakout_observe(b.config, b.state, observation);
-    maze_observe(m.config, m.state, observation);
-    return ends + (int)breakout_score(b.config, b.state) + (int)maze_score(m.config, m.state);
-}
+#define PLAY(env, Env)                                                                                             \
+    int play_##env(Kernel<Env##Config, Env##State> kernel, const EnvAction *actions, float *rewards, uint8_t *masks, \
+                   float *observations) {                                                                           \
+        env##_reset(kernel.config, kernel.state, 1);                                                                \
+        const int end = env##_step(kernel.config, kernel.state, actions, rewards, masks);                           \
+        env##_observe(kernel.config, kernel.state, observations);                                                   \
+        return end + (int)env##_score(kernel.config, kernel.state);                                                 \
+    }
 
-int use(Kernel<BreakoutConfig, BreakoutState> b, Kernel<MazeConfig, MazeState> m, const EnvAction *action, float *reward,
-        uint8_t *mask, float *observation) {
-    return step_both(b, m, action, reward, mask, observation);
-}
+PLAY(bandit, Bandit)
+PLAY(breakout, Breakout)
+PLAY(maze, Maze)
+PLAY(memory, Memory)
+PLAY(multiagent, Multiagent)
+PLAY(password, Password)
+PLAY(spaces, Spaces)
+PLAY(squared, Squared)
+PLAY(stochastic, Stochastic)

@@ -12,6 +12,9 @@ GAMES = [
     ("breakout", {"max_steps": 90}),
     ("breakout", {"continuous": True, "frame_skip": 2}),
     ("maze", {"map_size": 7, "num_maps": 5}),
+    ("squared", {}),
+    ("spaces", {}),
+    ("multiagent", {"agents": 3}),
 ]
 
 
@@ -47,7 +50,7 @@ def test_playing_in_parts_equals_playing_at_once(name: str, config: dict[str, ob
     parts = Rollout(name, environments=30, slots=1, config=config)
     random = np.random.default_rng(1)
     for _ in range(60):
-        whole.actions[:] = parts.actions[:] = random.integers(0, 3, (1, 30))
+        whole.actions[:] = parts.actions[:] = random.integers(0, 3, (1, whole.batch.rows))
         whole.batch.step(0)
         parts.batch.step(0, first=17)
         parts.batch.step(0, first=0, count=5)
@@ -125,7 +128,7 @@ def test_a_forked_environment_plays_as_its_origin(name: str, config: dict[str, o
     """A state copied to all other environments, of another batch too, makes them all play alike."""
     origin, other = Rollout(name, config=config), Rollout(name, environments=3, config=config)
     origin.play(np.random.default_rng(4))
-    state = origin.batch.state(5)
+    state, agents = origin.batch.state(5), origin.batch.spec.agents_per_environment
     for i in range(3):
         other.batch.set_state(i, state)
         assert other.batch.state(i) == state
@@ -135,8 +138,9 @@ def test_a_forked_environment_plays_as_its_origin(name: str, config: dict[str, o
         other.batch.step(0)
         origin.batch.step(0)
         for i in range(3):
-            np.testing.assert_array_equal(other.observations[1, i], origin.observations[1, 5])
-            assert other.rewards[0, i] == origin.rewards[0, 5]
+            rows, source = (np.arange(agents) + agents * environment for environment in (i, 5))
+            np.testing.assert_array_equal(other.observations[1, rows], origin.observations[1, source])
+            np.testing.assert_array_equal(other.rewards[0, rows], origin.rewards[0, source])
 
 
 @pytest.mark.parametrize(("name", "config"), GAMES)

@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+import c_envs
 from c_envs import bench
 
 
 def test_json_has_a_measurement_for_each_environment(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--json", "--seconds", "0.02", "--environments", "64"]) == 0
     found = json.loads(capsys.readouterr().out)["measurements"]
-    assert {row["environment"] for row in found} == {"breakout", "maze"}
+    assert {row["environment"] for row in found} == set(c_envs.ENVIRONMENTS)
     assert 1 in {row["threads"] for row in found}
     for row in found:
         assert row["environments"] == 64

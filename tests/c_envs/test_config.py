@@ -17,6 +17,13 @@ def test_the_environments_and_their_settings_are_these() -> None:
     assert settings == {
         "breakout": ["frame_skip", "continuous", "max_steps"],
         "maze": ["map_size", "max_size", "num_maps", "difficulty"],
+        "bandit": ["arms", "pulls", "secret"],
+        "memory": ["delay", "cues"],
+        "password": ["length", "symbols", "secret"],
+        "stochastic": ["share", "steps"],
+        "squared": ["distance", "targets"],
+        "spaces": ["side", "digits", "steps"],
+        "multiagent": ["agents", "turns"],
     }
 
 
@@ -43,7 +50,7 @@ def test_check_fills_in_and_takes_an_int_for_a_float() -> None:
     ("name", "config", "text"),
     [
         ("brakout", {}, "there is no environment 'brakout'; did you mean 'breakout'?"),
-        ("x", {}, "there is no environment 'x'; there are breakout, maze"),
+        ("x", {}, "there is no environment 'x'; there are breakout, maze, bandit, memory, password,"),
         ("breakout", {"frameskip": 4}, "breakout has no setting 'frameskip'; did you mean 'frame_skip'?"),
         ("breakout", {"zzz": 4}, "breakout has no setting 'zzz'; there are frame_skip, continuous, max_steps"),
         ("breakout", {"frame_skip": 0}, "breakout.frame_skip is 0; it must be a whole number from 1 to 64"),
@@ -61,6 +68,19 @@ def test_check_fills_in_and_takes_an_int_for_a_float() -> None:
         ("maze", {"map_size": 3}, "maze: map_size is 3; it must be 0 or an odd number from 5 to 127"),
         ("maze", {"map_size": 0, "max_size": 30}, "maze: max_size is 30; it must be an odd number from 5 to 127"),
         ("maze", {"map_size": 127, "num_maps": 20000}, "maze: num_maps is 20000; mazes of size 127 then take 1502 MB"),
+        ("bandit", {"arms": 1}, "bandit.arms is 1; it must be a whole number from 2 to 16"),
+        ("bandit", {"secret": -1}, "bandit.secret is -1; it must be a whole number from 0 to 2147483647"),
+        ("memory", {"delay": 3.0}, "memory.delay is 3.0; it must be a whole number from 0 to 10000"),
+        ("memory", {"cue": 2}, "memory has no setting 'cue'; did you mean 'cues'?"),
+        ("password", {"length": 33}, "password.length is 33; it must be a whole number from 1 to 32"),
+        ("stochastic", {"share": 1.0}, "stochastic.share is 1.0; it must be a number from 0.1 to 0.9"),
+        (
+            "squared",
+            {"distance": 1, "targets": 9},
+            "squared: targets is 9; a square with distance 1 has 8 border cells",
+        ),
+        ("spaces", {"side": 9}, "spaces.side is 9; it must be a whole number from 1 to 8"),
+        ("multiagent", {"agents": 1}, "multiagent.agents is 1; it must be a whole number from 2 to 8"),
     ],
 )
 def test_a_wrong_config_is_one_clear_line(name: str, config: dict[str, object], text: str) -> None:
@@ -95,7 +115,9 @@ def test_a_spec_says_what_a_batch_does() -> None:
     assert (breakout.agents_per_environment, breakout.render_scales) == (1, 2)
     maze = c_envs.spec("maze", {"map_size": 9})
     assert (maze.observation_size, maze.actions, maze.continuous) == (124, 5, False)
-    for spec in (breakout, maze):
+    many = c_envs.spec("multiagent", {"agents": 3})
+    assert (many.observation_size, many.actions, many.agents_per_environment) == (8, 3, 3)
+    for spec in (breakout, maze, many):
         assert spec.observation_low.dtype == spec.observation_high.dtype == np.float32
         assert (spec.observation_low < spec.observation_high).all()
 

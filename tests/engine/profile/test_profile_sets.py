@@ -63,7 +63,11 @@ def test_a_set_can_give_what_the_file_leaves_out() -> None:
         ("train.gamma.x=1", "--set train.gamma={...} must be a number in [0, 1]"),
         ("train=1", "--set train=1 must be a table; "),
         ("on.cuda.env.agents=1", "--set on: what is set holds on every device; "),
-        ("env.name=breakot", '--set env.name="breakot" must be "breakout" or "maze"; did you mean "breakout"?'),
+        (
+            "env.name=breakot",
+            '--set env.name="breakot" must be "breakout", "maze", "bandit", "memory", "password", "stochastic", '
+            '"squared", "spaces" or "multiagent"; did you mean "breakout"?',
+        ),
         ("env.config.frame_skp=2", "--set env.config.frame_skp is not a setting of breakout; did you mean frame_skip?"),
         ("env.config=2", "--set env.config=2 must be a table; "),
         ("\x1b[31m=1", "--set \\x1b[31m is not a section; "),

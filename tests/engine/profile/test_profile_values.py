@@ -139,7 +139,7 @@ def test_a_profile_names_its_environment(text: str) -> None:
 @pytest.mark.parametrize("value", ["'breakot'", "3", "true", "['breakout']"])
 def test_the_environment_must_exist(value: str) -> None:
     text = fault(lambda: Profile.from_toml(f"[env]\nname = {value}", "p"))
-    assert 'must be "breakout" or "maze"' in text
+    assert 'must be "breakout", "maze", "bandit", ' in text
 
 
 def test_the_settings_of_the_environment_are_checked_and_resolved() -> None:
