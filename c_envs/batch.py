@@ -105,6 +105,10 @@ class Batch:
         """Everything about one environment, its generator included."""
         return self._native.state(environment)
 
+    def states(self) -> bytes:
+        """What `state` gives for every environment, one after another."""
+        return self._native.states()
+
     def set_state(self, environment: int, state: bytes) -> None:
         """Put an environment where `state` was taken; ValueError for bytes that are no state of this config."""
         self._native.set_state(environment, state)

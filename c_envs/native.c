@@ -475,6 +475,18 @@ static PyObject *batch_state_method(PyObject *object, PyObject *args) {
     return bytes;
 }
 
+static PyObject *batch_states_method(PyObject *object, PyObject *unused) {
+    BatchObject *self = (BatchObject *)object;
+    (void)unused;
+    if (!batch_enter(self)) {
+        return NULL;
+    }
+    const Py_ssize_t bytes = (Py_ssize_t)self->batch->environments * self->batch->spec.state_bytes;
+    PyObject *all = PyBytes_FromStringAndSize(batch_state(self->batch, 0), bytes);
+    batch_leave(self);
+    return all;
+}
+
 /* 0 and ValueError unless that many bytes are a state's. */
 static int state_length_fits(Py_ssize_t length, const EnvSpec *spec) {
     if (length == spec->state_bytes) {
@@ -553,6 +565,7 @@ static PyMethodDef batch_methods[] = {
     {"observe", batch_observe_method, METH_VARARGS, NULL},
     {"statistics", batch_statistics_method, METH_VARARGS, NULL},
     {"state", batch_state_method, METH_VARARGS, NULL},
+    {"states", batch_states_method, METH_NOARGS, NULL},
     {"set_state", batch_set_state_method, METH_VARARGS, NULL},
     {"save", batch_save_method, METH_NOARGS, NULL},
     {"load", batch_load_method, METH_VARARGS, NULL},

@@ -86,6 +86,9 @@ class Collector:
         self.host["observations"][0].copy_(self.host["observations"][self.buffer.horizon])
         self.buffer.final_values.zero_()
         self.buffer.state.copy_(self.state())
+        self.buffer.environments = torch.frombuffer(bytearray(self.batch.states()), dtype=torch.uint8).view(
+            self.batch.environments, -1
+        )
 
     def resume_observations(self) -> None:
         """Writes the observation that the next horizon starts with, after the environments were set."""

@@ -103,6 +103,6 @@ class Control:
         """The trainer may not go on now."""
         return not self._go.is_set()
 
-    def wait(self) -> None:
-        """Called between iterations: holds a paused trainer until something is asked of it."""
-        self._go.wait()
+    def wait(self, seconds: float) -> None:
+        """Called between iterations: holds a paused trainer until something is asked of it, at most so long."""
+        self._go.wait(seconds)

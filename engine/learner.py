@@ -13,7 +13,7 @@ from engine.parallel import Workers, split
 from engine.phases import PhaseTimer
 from engine.policy import Policy
 from engine.replay import Draw
-from engine.rollout import RolloutBuffer
+from engine.segments import Experience
 
 CHUNK = 64
 """Segments that a CPU worker takes through the network at a time: more would need more memory and be no faster."""
@@ -59,13 +59,14 @@ class Learner:
         self.largest_ratio = torch.zeros_like(self.largest_ratio)
         self.updates = 0
 
-    def update(self, buffer: RolloutBuffer, draw: Draw, settings: LearnerSettings, timer: PhaseTimer) -> None:
-        """One optimizer step on the drawn segments, then writes their new values and ratios back to the buffer.
+    def update(self, experience: Experience, draw: Draw, settings: LearnerSettings, timer: PhaseTimer) -> Tensor:
+        """One optimizer step on the drawn segments, then writes their new values and ratios back.
 
-        Advantages are normalized over the whole minibatch, then weighted by each segment's importance weight.
+        Returns the ratios [T, M]. Advantages are normalized over the whole minibatch, then weighted by each segment's
+        importance weight.
         """
-        masks = None if buffer.masks is None else buffer.masks.index_select(1, draw.segments)
-        advantages = normalize(buffer.advantages.index_select(1, draw.segments), masks) * draw.weights
+        raw, masks = experience.advantages_of(draw.segments)
+        advantages = normalize(raw, masks) * draw.weights
         count = float(masks.sum()) if masks is not None else advantages.numel()
         shares = split(len(draw.segments), self.workers.count)
         timer.lap("train/gather")
@@ -84,7 +85,7 @@ class Learner:
             ]
 
         def piece(index: int, share: slice, clock: PhaseTimer) -> Piece:
-            batch = buffer.gather(draw.segments[share])
+            batch = experience.gather(draw.segments[share])
             clock.lap("train/gather")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 logits, values = self.policy.unroll(batch.observations, batch.state, batch.resets, index)
@@ -106,7 +107,7 @@ class Learner:
         if not single:
             timer.absorb(self.timers)
         for done in results:
-            buffer.write_back(done.segments, done.values, done.ratios)
+            experience.write_back(done.segments, done.values, done.ratios)
             self.statistics = self.statistics + done.statistics
             self.largest_ratio = torch.maximum(self.largest_ratio, done.ratios.max())
         timer.lap("train/gather")
@@ -117,6 +118,7 @@ class Learner:
         self.optimizer.step(gradients, None if single else self.workers.map)
         self.updates += 1
         timer.lap("train/optimizer")
+        return torch.cat([done.ratios for done in results], dim=1)
 
     def metrics(self) -> dict[str, float]:
         """Means over the iteration's minibatches; empty when there was none. Reads the device once."""

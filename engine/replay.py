@@ -113,6 +113,35 @@ class Prioritized(Scheme):
         return Draw(chosen, weights)
 
 
+class Stratified(Prioritized):
+    """One draw from each of M equal slices of the cumulative distribution: the same expectation as independent draws,
+    with less variance (Schaul et al. 2015, appendix B.2.1). Always with replacement."""
+
+    name = "stratified"
+
+    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+        chances = self.distribution(metric, settings)
+        cumulative = chances.cumsum(0)
+        uniform = torch.rand(count, generator=generator, dtype=torch.float64, device=chances.device)
+        slices = (torch.arange(count, device=chances.device) + uniform) / count
+        chosen = torch.searchsorted(cumulative, slices * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
+        weights = importance_weights(chances[chosen], len(chances), settings.beta, settings.normalize_weights)
+        return Draw(chosen, weights)
+
+
+class Rank(Prioritized):
+    """p_i = (1 / rank_i)^alpha, the highest metric having rank 1: blind to the metric's scale and to outliers."""
+
+    name = "rank"
+
+    def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
+        ranks = torch.empty(len(metric), dtype=torch.float64, device=metric.device)
+        order = metric.argsort(descending=True, stable=True)
+        ranks[order] = torch.arange(1, len(metric) + 1, dtype=torch.float64, device=metric.device)
+        powered = ranks.pow(-settings.alpha)
+        return powered / powered.sum()
+
+
 class Uniform(Prioritized):
     """Every segment is as likely as any other: prioritized sampling with alpha = 0."""
 
@@ -157,7 +186,9 @@ class Sequential(Scheme):
         return Draw(queue[:count], torch.ones(count, device=metric.device))
 
 
-SCHEMES: dict[str, type[Scheme]] = {scheme.name: scheme for scheme in (Prioritized, Uniform, TopK, Sequential)}
+SCHEMES: dict[str, type[Scheme]] = {
+    scheme.name: scheme for scheme in (Prioritized, Stratified, Rank, TopK, Uniform, Sequential)
+}
 
 
 class SegmentSampler:
@@ -166,13 +197,15 @@ class SegmentSampler:
     def __init__(self, segments: int, generator: torch.Generator, device: torch.device | str = "cpu") -> None:
         self.segments, self.generator = segments, generator
         self.uses = torch.zeros(segments, dtype=torch.int64, device=device)
-        self.weight_low = self.weight_high = self.weight_sum = torch.zeros(())
+        self.drawn_weights: list[Tensor] = []
         self.draws = 0
         self.scheme: Scheme = Uniform()
 
-    def start_iteration(self) -> None:
-        """Uses and weights count from zero again."""
-        self.uses.zero_()
+    def start_iteration(self, segments: int) -> None:
+        """Uses and weights count from zero again, for that many segments."""
+        self.segments = segments
+        self.uses = torch.zeros(segments, dtype=torch.int64, device=self.uses.device)
+        self.drawn_weights = []
         self.draws = 0
         self.scheme.start_iteration()
 
@@ -182,17 +215,10 @@ class SegmentSampler:
             self.scheme = SCHEMES[name]()
 
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings) -> Draw:
-        """One minibatch of `count` segments for the metric [S]."""
+        """One minibatch of `count` segments, sorted by index, for the metric [S]."""
         drawn = self.scheme.draw(metric, count, settings, self.generator)
         self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
-        low, high, total = drawn.weights.min(), drawn.weights.max(), drawn.weights.sum()
-        if self.draws == 0:
-            self.weight_low, self.weight_high, self.weight_sum = low, high, total
-        else:
-            self.weight_low, self.weight_high = (
-                torch.minimum(self.weight_low, low),
-                torch.maximum(self.weight_high, high),
-            )
-            self.weight_sum = self.weight_sum + total
+        self.drawn_weights.append(drawn.weights)
         self.draws += count
-        return drawn
+        order = drawn.segments.argsort(stable=True)
+        return Draw(drawn.segments[order], drawn.weights[order])

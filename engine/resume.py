@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError, ProfileError
 from engine.profile import Profile
+from engine.segments import Segments
 from engine.trainer import Trainer
 
 FIXED = (
@@ -49,6 +51,7 @@ def save_state(trainer: Trainer, extra: dict[str, Any]) -> Checkpoint:
                 "environments": torch.from_numpy(environments),
                 "generator.actions": trainer.action_generator.get_state(),
                 "generator.draws": trainer.draw_generator.get_state(),
+                **archive_tensors(trainer.archive),
             },
         },
         manifest={
@@ -60,6 +63,27 @@ def save_state(trainer: Trainer, extra: dict[str, Any]) -> Checkpoint:
             **extra,
         },
     )
+
+
+def archive_tensors(archive: Segments | None) -> dict[str, torch.Tensor]:
+    """The kept segments' tensors under archive.*; none where nothing is kept."""
+    if archive is None:
+        return {}
+    values = {field.name: getattr(archive, field.name) for field in fields(archive)}
+    return {f"archive.{name}": value for name, value in values.items() if value is not None}
+
+
+def archive_from(state: dict[str, torch.Tensor], device: torch.device) -> Segments | None:
+    """The kept segments of a checkpoint, environments' states on the host; KeyError names what is missing."""
+    if "archive.bootstrap" not in state:
+        return None
+    found: dict[str, torch.Tensor | None] = {}
+    for field in fields(Segments):
+        name = f"archive.{field.name}"
+        value = state.get(name) if field.name == "masks" else state[name]
+        on_host = value is None or field.name in ("environments", "environment")
+        found[field.name] = value if on_host or value is None else value.to(device)
+    return Segments(**found)  # type: ignore[arg-type]
 
 
 def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -75,6 +99,7 @@ def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
         if manifest["device"] == trainer.device.type:
             trainer.action_generator.set_state(state["generator.actions"])
             trainer.draw_generator.set_state(state["generator.draws"])
+        trainer.archive = archive_from(state, trainer.device)
         trainer.step = int(manifest["step"])
         trainer.iteration = int(manifest["iteration"])
         trainer.owed_segments = float(manifest["owed_segments"])

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Minibatch:
-    """M segments out of the buffer: each field [T, M], observations [T, M, D], state [layers, parts, M, hidden]."""
-
-    observations: Tensor
-    actions: Tensor
-    logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    resets: Tensor
-    state: Tensor
-    masks: Tensor | None
+from engine.segments import Segments
 
 
 class RolloutBuffer:
@@ -47,6 +33,8 @@ class RolloutBuffer:
         self.live = zeros(horizon, agents, dtype=torch.uint8)
         self.bootstrap = zeros(agents)
         self.state = torch.zeros_like(state, device=device)
+        self.environments = torch.zeros(0, 0, dtype=torch.uint8)
+        """States of the environments at the horizon's start, [E, bytes] on the host."""
         self.masks: Tensor | None = None
         """`live` as float32 where some agent did not act; None when every step counts."""
 
@@ -63,24 +51,26 @@ class RolloutBuffer:
         self.ratios.fill_(1.0)
         self.masks = None if bool(self.live.all()) else self.live.float()
 
-    def gather(self, segments: Tensor) -> Minibatch:
-        """Copies the segments with the given indices [M]."""
-
-        def take(source: Tensor) -> Tensor:
-            return source.index_select(1, segments)
-
-        return Minibatch(
-            observations=take(self.observations[: self.horizon]),
-            actions=take(self.actions),
-            logprobs=take(self.logprobs),
-            values=take(self.values),
-            advantages=take(self.advantages),
-            resets=take(self.resets),
-            state=self.state.index_select(2, segments),
-            masks=None if self.masks is None else take(self.masks),
+    def segments(self, iteration: int) -> Segments:
+        """The buffer's segments, sharing its memory: the next horizon overwrites them."""
+        device = self.rewards.device
+        agent = torch.arange(self.agents, device=device)
+        return Segments(
+            observations=self.observations[: self.horizon],
+            actions=self.actions,
+            logprobs=self.logprobs,
+            values=self.values,
+            rewards=self.rewards,
+            ratios=self.ratios,
+            advantages=self.advantages,
+            final_values=self.final_values,
+            done=self.done,
+            resets=self.resets,
+            masks=self.masks,
+            bootstrap=self.bootstrap,
+            state=self.state,
+            environments=self.environments,
+            environment=torch.arange(self.agents) // max(1, self.agents // max(1, len(self.environments))),
+            agent=agent,
+            iteration=torch.full((self.agents,), iteration, dtype=torch.int64, device=device),
         )
-
-    def write_back(self, segments: Tensor, values: Tensor, ratios: Tensor) -> None:
-        """Stores what the newest policy said of the segments just trained on, both [T, M]."""
-        self.values.index_copy_(1, segments, values)
-        self.ratios.index_copy_(1, segments, ratios)

@@ -20,6 +20,7 @@ from engine.run_folder import RunFolder
 from engine.snapshot import Clip, Frame
 from engine.telemetry import Telemetry
 from engine.trainer import Report, Trainer
+from engine.viewing import view_segment
 
 MEMORY_SECONDS = 0.5
 """Memory is read this often at most: asking a GPU's driver more often would cost the GPU speed."""
@@ -114,12 +115,18 @@ class Run:
         self.telemetry.record_state("running")
         self.telemetry.log(f"training {self.trainer.policy.parameter_count():,} parameters on {self.device}")
 
-    def iterate(self, watched: int | None) -> None:
+    def show_segment(self, by: str, index: int) -> None:
+        """Publishes a segment of the last iteration to be looked at."""
+        if self.trainer.iteration and len(self.trainer.buffer.environments):
+            self.telemetry.update(segment=view_segment(self.trainer, by, index))
+
+    def iterate(self, watched: int | None, inspected: bool = False) -> None:
         """One iteration, its report, and the checkpoint that is due."""
         self._edits()
         trainer = self.trainer
         trainer.collector.watch.environment = watched
         self.telemetry.update(stage="collect")
+        trainer.inspected = inspected
         report = trainer.iterate()
         self._publish(report)
         every = trainer.profile.run.checkpoint_every

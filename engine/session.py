@@ -33,6 +33,10 @@ def live_edit(profile: Profile, key: str, value: object) -> Profile:
     return profile.with_value(key, value)
 
 
+PAUSE_POLL_SECONDS = 0.05
+"""How soon a paused trainer answers what is not worth waking it for."""
+
+
 class TrainingSession:
     """One session of a run: `start`, look at `snapshot` and `history`, steer, `stop`, `join`.
 
@@ -239,10 +243,13 @@ class TrainingSession:
                 if control.take_checkpoint_request():
                     run.checkpoint()
                     control.settle()
+                elif (wanted := self._wanted_segment) is not None and run.trainer.iteration:
+                    self._wanted_segment = None
+                    run.show_segment(*wanted)
                 elif control.held:
-                    control.wait()
+                    control.wait(PAUSE_POLL_SECONDS)
                 else:
-                    run.iterate(self._watched)
+                    run.iterate(self._watched, self._inspected)
                     control.end_iteration()
             run.end(checkpoint=control.checkpoint_on_stop or run.finished)
         finally:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 import c_envs
-from engine.advantages import AdvantageSettings, compute_advantages
+from engine.advantages import AdvantageSettings
 from engine.collector import Collector, FusedCollector, Gate
 from engine.devices import worker_count
 from engine.learner import Learner, LearnerSettings
@@ -22,10 +22,11 @@ from engine.parallel import Workers
 from engine.phases import CudaPhaseTimer, PhaseTimer
 from engine.policy import Policy
 from engine.profile import Profile
-from engine.replay import Draw, SamplingSettings, SegmentSampler, priority_metric
-from engine.reuse import reuse_statistics
+from engine.replay import Draw, SamplingSettings, SegmentSampler
+from engine.reuse import Reuse, reuse_statistics
 from engine.rollout import RolloutBuffer
 from engine.schedules import annealed_beta, learning_rate_factor
+from engine.segments import Experience, Segments
 from engine.snapshot import ReplayView
 
 
@@ -93,6 +94,14 @@ class Trainer:
         )
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
         self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
+        self.archive: Segments | None = None
+        """Segments of earlier iterations that replay keeps; they join the fresh ones in the next iteration."""
+        self.experience = Experience(self.buffer.segments(0), None)
+        """What the last iteration learned from, until the next one overwrites it."""
+        self.reuse = Reuse()
+        self.view_generator = torch.Generator().manual_seed(train.seed)
+        self.inspected = False
+        """Whether reports list every segment."""
         self.timer: PhaseTimer = PhaseTimer() if on_cpu else CudaPhaseTimer()
         self.steps_per_iteration = env.agents * train.horizon
         self.segments_per_minibatch = train.minibatch // train.horizon
@@ -108,30 +117,33 @@ class Trainer:
         return min(1.0, self.step / self.profile.train.total_steps)
 
     def iterate(self) -> Report:
-        """One iteration: collect a horizon of every agent, then update on minibatches of its segments."""
+        """One iteration: collect a horizon of every agent, then update on minibatches of these and older segments."""
         self.timer.start()
         self.collect()
         for _ in self.minibatches():
             self.compute_advantages()
             self.update(self.draw())
+        self.keep_segments()
         return self.report()
 
     def collect(self) -> None:
         """Steps every agent through one horizon and sets all that counts per iteration to zero."""
         self.collector.collect(self.timer, self.gate, self.profile.train.reward_clamp)
-        self.sampler.use_scheme(self.profile.replay.scheme)
-        self.sampler.start_iteration()
-        self.learner.start_iteration()
         self.step += self.steps_per_iteration
         self.iteration += 1
+        self.experience = Experience(self.buffer.segments(self.iteration), self.archive)
+        self.sampler.use_scheme(self.profile.replay.scheme)
+        self.sampler.start_iteration(len(self.experience))
+        self.learner.start_iteration()
+        self.reuse = Reuse()
         self.explained_variance = None
 
     def minibatches(self) -> Iterator[int]:
-        """As many turns as make the mean use of a fresh segment equal to update_epochs.
+        """As many turns as make the mean use of a segment equal to update_epochs.
 
         What does not fill a minibatch is owed to the next iteration, so that any positive number holds in the long run.
         """
-        self.owed_segments += self.profile.train.update_epochs * self.profile.env.agents
+        self.owed_segments += self.profile.train.update_epochs * len(self.experience)
         # The tolerance keeps sums such as 10 * 0.1 from losing a minibatch to rounding.
         count = int(self.owed_segments / self.segments_per_minibatch + 1e-9)
         self.owed_segments -= count * self.segments_per_minibatch
@@ -144,16 +156,7 @@ class Trainer:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""
         train, buffer = self.profile.train, self.buffer
         settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
-        compute_advantages(
-            buffer.rewards,
-            buffer.values,
-            buffer.ratios,
-            buffer.done,
-            buffer.final_values,
-            buffer.bootstrap,
-            settings,
-            out=buffer.advantages,
-        )
+        self.experience.compute_advantages(settings)
         if self.explained_variance is None:
             self.explained_variance = 1 - buffer.advantages.var() / (buffer.advantages + buffer.values).var()
         self.timer.lap("train/advantage")
@@ -168,11 +171,18 @@ class Trainer:
             normalize_weights=replay.normalize_weights,
         )
 
+    def metric(self) -> torch.Tensor:
+        """Priority metric [S] of every segment by its present advantages."""
+        return self.experience.metric(self.profile.replay.metric)
+
+    def distribution(self) -> torch.Tensor:
+        """The probabilities [S] that the scheme gives the segments now."""
+        return self.sampler.scheme.distribution(self.metric(), self.sampling_settings())
+
     def draw(self) -> Draw:
         """Chooses the next minibatch's segments by their present advantages."""
         self.sampler.use_scheme(self.profile.replay.scheme)
-        metric = priority_metric(self.buffer.advantages, self.buffer.masks, self.profile.replay.metric)
-        drawn = self.sampler.draw(metric, self.segments_per_minibatch, self.sampling_settings())
+        drawn = self.sampler.draw(self.metric(), self.segments_per_minibatch, self.sampling_settings())
         self.timer.lap("train/draw")
         return drawn
 
@@ -182,7 +192,16 @@ class Trainer:
         rate, adam_rate = self.learning_rates()
         self.optimizer.set_rates(rate, adam_rate, train.weight_decay)
         loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
-        self.learner.update(self.buffer, drawn, LearnerSettings(loss, train.max_grad_norm), self.timer)
+        settings = LearnerSettings(loss, train.max_grad_norm)
+        ratios = self.learner.update(self.experience, drawn, settings, self.timer)
+        self.reuse.observe(drawn.segments, ratios, train.clip)
+
+    def keep_segments(self) -> None:
+        """Chooses the segments that stay for the next iteration, besides the fresh ones it will bring."""
+        replay = self.profile.replay
+        count = int(replay.factor * self.profile.env.agents)
+        self.archive = self.experience.keep(count, replay.refill, self.metric(), self.draw_generator) if count else None
+        self.timer.lap("train/keep" if count else "train/draw")
 
     def learning_rates(self) -> tuple[float, float]:
         """Muon's and Adam's learning rate, by the step at which the iteration began."""
@@ -204,9 +223,15 @@ class Trainer:
         if self.explained_variance is not None:
             metrics["loss/explained_variance"] = float(self.explained_variance)
         settings = self.sampling_settings()
-        metric = priority_metric(self.buffer.advantages, self.buffer.masks, self.profile.replay.metric)
-        distribution = self.sampler.scheme.distribution(metric, settings)
-        reuse, view = reuse_statistics(self.sampler, metric, distribution, self.buffer.rewards)
+        reuse, view = reuse_statistics(
+            self.sampler,
+            self.experience,
+            self.metric(),
+            self.distribution(),
+            self.reuse,
+            self.iteration,
+            table=self.inspected,
+        )
         metrics |= reuse
         metrics["replay/alpha"], metrics["replay/beta"] = settings.alpha, settings.beta
         metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()

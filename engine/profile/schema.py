@@ -151,7 +151,7 @@ class TrainSection(Section):
 class ReplaySection(Section):
     """Which segments are trained on, and how often."""
 
-    scheme: Literal["prioritized", "topk", "uniform", "sequential"] = option(
+    scheme: Literal["prioritized", "stratified", "rank", "topk", "uniform", "sequential"] = option(
         "prioritized", live=True, help="how segments are drawn; sequential, each in shuffled turn, is plain PPO"
     )
     alpha: float = option(0.8, low=0, high=4, live=True, help="exponent of the priorities; 0: uniform")
@@ -162,6 +162,17 @@ class ReplaySection(Section):
         "sum", live=True, help="priority of a segment from its |advantages|; eta: 0.9 max + 0.1 mean"
     )
     replacement: bool = option(True, live=True, help="a minibatch may hold the same segment more than once")
+    factor: float = option(
+        0.0,
+        low=0,
+        high=16,
+        unit="times the agents",
+        live=True,
+        help="older segments kept beside the fresh ones; 0: on-policy",
+    )
+    refill: Literal["topk", "random", "recent"] = option(
+        "topk", live=True, help="which segments are kept: the highest metric, at random, or the newest"
+    )
     normalize_weights: bool = option(False, live=True, help="importance weights are divided by the largest")
 
 

@@ -16,7 +16,9 @@ from engine.replay import (
     priority_metric,
     probabilities,
 )
-from engine.reuse import reuse_statistics
+from engine.reuse import Reuse, reuse_statistics
+from engine.segments import Experience
+from tests.engine.test_segments import make_segments
 
 METRIC = torch.tensor([0.1, 0.5, 1.0, 2.0, 4.0, 0.0, 8.0, 3.0])
 
@@ -146,20 +148,23 @@ def test_counts_and_weights_of_an_iteration_start_at_zero(scheme: str) -> None:
     sampler = SegmentSampler(8, generator())
     sampler.use_scheme(scheme)
     sampler.draw(METRIC, 4, settings())
-    sampler.start_iteration()
+    sampler.start_iteration(8)
     assert sampler.uses.sum() == 0
     sampler.draw(METRIC, 4, settings())
     assert sampler.uses.sum() == 4
 
 
 def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None:
-    sampler = SegmentSampler(8, generator())
+    sampler, reuse = SegmentSampler(8, generator()), Reuse()
     sampler.use_scheme("topk")
+    experience = Experience(make_segments(6, 9, horizon=5), make_segments(2, 6, horizon=5))
     for _ in range(12):
-        sampler.draw(METRIC, 2, settings())
+        drawn = sampler.draw(METRIC, 2, settings())
+        ratios = torch.ones(5, 2)
+        ratios[0, 0] = 2.0
+        reuse.observe(drawn.segments, ratios, 0.2)
     chances = probabilities(METRIC, 1.0)
-    rewards = torch.ones(5, 8) * torch.arange(8)
-    values, view = reuse_statistics(sampler, METRIC, chances, rewards)
+    values, view = reuse_statistics(sampler, experience, METRIC, chances, reuse, iteration=9, table=True)
     assert values["replay/uses_mean"] == 3.0
     assert values["replay/uses_max"] == 12.0
     assert values["replay/unused"] == 0.75
@@ -169,15 +174,54 @@ def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None
     assert values["replay/entropy"] == pytest.approx(-(positive * np.log(positive)).sum() / math.log(8))
     assert view.uses_histogram == (6, 0, 0, 0, 0, 0, 0, 0, 2), "the last bin also holds every larger count"
     assert sum(view.priority_histogram) == 8
-    assert [row.agent for row in view.top[:3]] == [6, 4, 7]
-    assert view.top[0].uses == 12
-    assert view.top[0].score == 30.0
+    # The two highest are segment 6, an older one of iteration 6, and segment 4, a fresh one.
+    assert values["replay/old_share"] == 0.5
+    assert values["replay/age_mean"] == 1.5
+    assert values["replay/age_max"] == 3.0
+    assert view.ages.counts == (12, 0, 0, 12)
+    assert dict(view.clip_by_age) == pytest.approx({0: 0.2, 2: 0.0})
+    assert [(row.index, row.agent, row.age, row.uses) for row in view.top[:3]] == [
+        (6, 0, 3, 12),
+        (4, 4, 0, 12),
+        (7, 1, 3, 0),
+    ]
+    assert view.top[0].score == 5 * 600.0
+    assert len(view.table) == 8
+    assert view.segments == 8
+    assert view.fresh == 6
 
 
 def test_a_uniform_distribution_has_full_effective_size() -> None:
     sampler = SegmentSampler(8, generator())
-    values, view = reuse_statistics(sampler, torch.ones(8), probabilities(torch.ones(8), 1.0), torch.zeros(3, 8))
+    experience = Experience(make_segments(8, 1), None)
+    chances = probabilities(torch.ones(8), 1.0)
+    values, view = reuse_statistics(sampler, experience, torch.ones(8), chances, Reuse(), iteration=1)
     assert values["replay/ess"] == pytest.approx(1.0)
     assert values["replay/entropy"] == pytest.approx(1.0)
     assert "replay/weight_mean" not in values, "no draw, no weight"
+    assert "replay/old_share" not in values, "nothing is old"
     assert sum(view.priority_histogram) == 8
+    assert view.table == ()
+
+
+def test_rank_depends_on_order_alone() -> None:
+    scheme = SCHEMES["rank"]()
+    chances = scheme.distribution(METRIC, settings(0.7))
+    expected = np.array([1 / rank**0.7 for rank in (7, 6, 5, 4, 2, 8, 1, 3)])
+    np.testing.assert_allclose(chances.numpy(), expected / expected.sum(), rtol=1e-9)
+    assert torch.equal(chances, scheme.distribution(METRIC.exp() * 1000, settings(0.7)))
+    torch.testing.assert_close(scheme.distribution(METRIC, settings(0.0)), torch.full((8,), 1 / 8, dtype=torch.float64))
+
+
+def test_stratified_draws_have_the_same_expectation_and_less_variance() -> None:
+    counts = {}
+    for name in ("prioritized", "stratified"):
+        scheme, rng = SCHEMES[name](), generator(5)
+        drawn = [scheme.draw(METRIC, 16, settings(0.8), rng).segments for _ in range(4000)]
+        counts[name] = torch.stack([torch.bincount(segments, minlength=8) for segments in drawn]).double()
+    expected = probabilities(METRIC, 0.8) * 16
+    for name, found in counts.items():
+        error = (found.mean(0) - expected).abs() / (found.std(0) / math.sqrt(4000) + 1e-9)
+        assert error[expected > 0.01].max() < 4.5, name
+    assert counts["stratified"].var(0).sum() < 0.5 * counts["prioritized"].var(0).sum()
+    assert (counts["stratified"] - expected).abs().max() < 2, "a slice more or less at each end"

@@ -151,10 +151,12 @@ def test_edits_that_will_not_do_are_refused_at_once(make_session: Make) -> None:
             session.set(key, value)
 
 
+@pytest.mark.parametrize("factor", [0, 0.75])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_resumed_run_equals_one_that_never_stopped(make_session: Make, tmp_path: Path, threads: int) -> None:
+def test_a_resumed_run_equals_one_that_never_stopped(make_session: Make, threads: int, factor: float) -> None:
     """N iterations, a checkpoint, a new process's worth of objects, N more: metrics and weights equal bit for bit."""
     sets = (
+        f"replay.factor={factor}",
         f"train.threads={threads}",
         "env.agents=256",
         "train.minibatch=1024",
@@ -229,3 +231,33 @@ def test_a_checkpoint_plays_exactly_the_episodes_asked_for(make_session: Make) -
     frames = Player(folder).play()
     first = next(frames)
     assert player.renderer().caption(first.state)
+
+
+def test_a_segment_can_be_looked_at_while_training_and_while_paused(make_session: Make) -> None:
+    session = make_session("replay.factor=1")
+    session.show_segment("priority")
+    session.inspect(True)
+    session.start()
+    snapshot = wait_for(session, lambda s: s.segment is not None and len(s.replay.table) == 16)
+    assert snapshot.segment is not None
+    assert len(snapshot.segment.steps) == 16
+    assert session.renderer().render(snapshot.segment.steps[0].state, 1).size
+    session.pause()
+    session.step_iteration()
+    wait_for(session, lambda s: s.state == "paused" and s.stage == "")
+    session.show_segment("index", 3)
+    snapshot = wait_for(session, lambda s: s.segment is not None and s.segment.chosen == "index")
+    assert snapshot.segment is not None
+    assert snapshot.segment.summary.index == 3
+    with pytest.raises(ValueError, match="best"):
+        session.show_segment("best")
+
+
+def test_the_factor_can_be_changed_while_training(make_session: Make) -> None:
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 2)
+    session.set("replay.factor", 1.0)
+    wait_for(session, lambda s: s.replay.segments == 16)
+    session.set("replay.factor", 0.0)
+    wait_for(session, lambda s: s.replay.segments == 8)

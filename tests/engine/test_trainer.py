@@ -46,7 +46,7 @@ def test_in_the_first_minibatch_every_ratio_is_one(make_trainer: Make, core: str
         buffer = trainer.buffer
         ended += int(buffer.resets.sum())
         everyone = torch.arange(buffer.agents)
-        batch = buffer.gather(everyone)
+        batch = trainer.experience.gather(everyone)
         logits, values = trainer.policy.unroll(batch.observations, batch.state, batch.resets)
         targets = Targets(batch.actions, batch.logprobs, batch.advantages, batch.values, batch.values, None)
         _, ratios, _ = ppo_loss(logits, values, targets, LossSettings(0.2, 0.0, 1.0, 0.0), ratio_count(buffer.rewards))

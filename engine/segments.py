@@ -1,0 +1,240 @@
+"""Segments to learn from, fresh and older ones, under one numbering.
+
+The fresh ones lie in the rollout buffer; what replay keeps over iterations are copies. Both are a `Segments`, and an
+`Experience` is all of them together: indices 0 to N-1 are the fresh ones, by agent, those behind are older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from engine.advantages import AdvantageSettings, compute_advantages
+from engine.replay import priority_metric
+
+
+@dataclass(frozen=True, slots=True)
+class Minibatch:
+    """M segments out of the experience: each field [T, M], observations [T, M, D], state [layers, parts, M, hidden]."""
+
+    observations: Tensor
+    actions: Tensor
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    resets: Tensor
+    state: Tensor
+    masks: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """S segments of T steps. Time-major fields [T, S]; `observations` [T, S, D]; `bootstrap`, `agent`, `iteration` [S].
+
+    `state` [layers, parts, S, hidden] is the recurrent state at the segment's start, `environments` uint8 [E, bytes]
+    the environments' states there, of which `environment` [S] names each segment's row. `iteration` is the one that
+    collected the segment. `logprobs` stay those of the policy that acted, whatever was learned since: `ratios` tell the
+    difference.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    logprobs: Tensor
+    values: Tensor
+    rewards: Tensor
+    ratios: Tensor
+    advantages: Tensor
+    final_values: Tensor
+    done: Tensor
+    resets: Tensor
+    masks: Tensor | None
+    bootstrap: Tensor
+    state: Tensor
+    environments: Tensor
+    environment: Tensor
+    agent: Tensor
+    iteration: Tensor
+
+    def __len__(self) -> int:
+        return len(self.bootstrap)
+
+    def select(self, index: Tensor) -> Segments:
+        """Copies of the segments with the given indices [M]."""
+        chosen: dict[str, Tensor | None] = {}
+        for item in fields(self):
+            value: Tensor | None = getattr(self, item.name)
+            if value is not None and item.name not in _OTHERWISE:
+                value = value.index_select(1, index)
+            chosen[item.name] = value
+        for name in ("bootstrap", "agent", "iteration"):
+            chosen[name] = getattr(self, name).index_select(0, index)
+        chosen["state"] = self.state.index_select(2, index)
+        host = index.to(self.environments.device)
+        chosen["environments"] = self.environments.index_select(0, self.environment.index_select(0, host))
+        chosen["environment"] = torch.arange(len(index))
+        return Segments(**chosen)  # type: ignore[arg-type]
+
+    def compute_advantages(self, settings: AdvantageSettings) -> None:
+        """Brings `advantages` up to date with `values` and `ratios`."""
+        compute_advantages(
+            self.rewards,
+            self.values,
+            self.ratios,
+            self.done,
+            self.final_values,
+            self.bootstrap,
+            settings,
+            out=self.advantages,
+        )
+
+    def gather(self, index: Tensor) -> Minibatch:
+        """Copies of what training needs of the segments with the given indices [M]."""
+
+        def take(source: Tensor) -> Tensor:
+            return source.index_select(1, index)
+
+        return Minibatch(
+            observations=take(self.observations),
+            actions=take(self.actions),
+            logprobs=take(self.logprobs),
+            values=take(self.values),
+            advantages=take(self.advantages),
+            resets=take(self.resets),
+            state=self.state.index_select(2, index),
+            masks=None if self.masks is None else take(self.masks),
+        )
+
+
+_OTHERWISE = ("bootstrap", "agent", "iteration", "state", "environments", "environment")
+"""Fields whose segments do not lie in dimension 1."""
+
+
+def concatenate(parts: Sequence[Segments]) -> Segments:
+    """One `Segments` from several, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.masks is not None for part in parts):
+        parts = [replace(part, masks=_masks(part)) for part in parts]
+    joined: dict[str, Tensor | None] = {}
+    for item in fields(Segments):
+        values = [getattr(part, item.name) for part in parts]
+        if values[0] is None:
+            joined[item.name] = None
+        else:
+            dimension = 2 if item.name == "state" else 0 if item.name in _OTHERWISE else 1
+            joined[item.name] = torch.cat(values, dim=dimension)
+    offsets = [0]
+    for part in parts:
+        offsets.append(offsets[-1] + len(part.environments))
+    joined["environment"] = torch.cat([part.environment + at for part, at in zip(parts, offsets, strict=False)])
+    return Segments(**joined)  # type: ignore[arg-type]
+
+
+def _masks(segments: Segments) -> Tensor:
+    return torch.ones_like(segments.rewards) if segments.masks is None else segments.masks
+
+
+class Experience:
+    """The fresh segments and, where replay keeps some, the older ones."""
+
+    def __init__(self, fresh: Segments, older: Segments | None) -> None:
+        self.stores = [fresh] if older is None or not len(older) else [fresh, older]
+        self.fresh = len(fresh)
+
+    def __len__(self) -> int:
+        return sum(len(store) for store in self.stores)
+
+    @property
+    def horizon(self) -> int:
+        """Steps of a segment."""
+        return self.stores[0].rewards.shape[0]
+
+    def compute_advantages(self, settings: AdvantageSettings) -> None:
+        """Advantages of every segment from its present values and ratios."""
+        for store in self.stores:
+            store.compute_advantages(settings)
+
+    def metric(self, name: str) -> Tensor:
+        """Priority metric [S]."""
+        return torch.cat([priority_metric(store.advantages, store.masks, name) for store in self.stores])
+
+    def iterations(self) -> Tensor:
+        """The iteration that collected each segment, int64 [S]."""
+        return torch.cat([store.iteration for store in self.stores])
+
+    def agents(self) -> Tensor:
+        """The agent that each segment is of, int64 [S]."""
+        return torch.cat([store.agent for store in self.stores])
+
+    def scores(self) -> Tensor:
+        """Sum of the rewards of each segment [S]."""
+        return torch.cat([store.rewards.sum(0) for store in self.stores])
+
+    def locate(self, index: int) -> tuple[Segments, int]:
+        """The store that holds a segment, and its place there."""
+        if index < self.fresh:
+            return self.stores[0], index
+        return self.stores[1], index - self.fresh
+
+    def advantages_of(self, segments: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Advantages [T, M] and masks [T, M] (None: every step counts) of sorted segments."""
+        parts = self._parts(segments)
+        advantages = torch.cat([store.advantages.index_select(1, index) for store, index in parts], dim=1)
+        if all(store.masks is None for store, _ in parts):
+            return advantages, None
+        return advantages, torch.cat([_masks(store).index_select(1, index) for store, index in parts], dim=1)
+
+    def gather(self, segments: Tensor) -> Minibatch:
+        """Copies of sorted segments [M]."""
+        batches = [store.gather(index) for store, index in self._parts(segments)]
+        if len(batches) == 1:
+            return batches[0]
+        masked = any(batch.masks is not None for batch in batches)
+        joined: dict[str, Tensor | None] = {}
+        for item in fields(Minibatch):
+            values = [getattr(batch, item.name) for batch in batches]
+            if item.name == "masks":
+                filled = [torch.ones_like(b.values) if b.masks is None else b.masks for b in batches]
+                joined[item.name] = torch.cat(filled, dim=1) if masked else None
+            else:
+                joined[item.name] = torch.cat(values, dim=2 if item.name == "state" else 1)
+        return Minibatch(**joined)  # type: ignore[arg-type]
+
+    def write_back(self, segments: Tensor, values: Tensor, ratios: Tensor) -> None:
+        """Stores what the newest policy said of the sorted segments just trained on, both [T, M]."""
+        at = 0
+        for store, index in self._parts(segments):
+            columns = slice(at, at + len(index))
+            store.values.index_copy_(1, index, values[:, columns])
+            store.ratios.index_copy_(1, index, ratios[:, columns])
+            at += len(index)
+
+    def keep(self, count: int, refill: str, metric: Tensor, generator: torch.Generator) -> Segments | None:
+        """Copies of the `count` segments (or all there are) that stay for the next iteration; None for none.
+
+        `refill`: "topk", the highest metric; "recent", the newest, of one iteration the highest metric first; "random".
+        """
+        count = min(count, len(self))
+        if count == 0:
+            return None
+        if refill == "random":
+            chosen = torch.randperm(len(self), generator=generator, device=metric.device)[:count]
+        elif refill == "topk":
+            chosen = metric.topk(count).indices
+        else:
+            order = metric.argsort(descending=True, stable=True)
+            newest = self.iterations()[order].argsort(descending=True, stable=True)
+            chosen = order[newest][:count]
+        chosen = chosen.sort().values
+        return concatenate([store.select(index) for store, index in self._parts(chosen)])
+
+    def _parts(self, segments: Tensor) -> list[tuple[Segments, Tensor]]:
+        """The sorted segments by store, as indices within it."""
+        if len(self.stores) == 1:
+            return [(self.stores[0], segments)]
+        border = int((segments < self.fresh).sum())
+        parts = [(self.stores[0], segments[:border]), (self.stores[1], segments[border:] - self.fresh)]
+        return [(store, index) for store, index in parts if len(index)]
