@@ -61,7 +61,7 @@ class Trainer:
             env.name,
             environments,
             seed=train.seed,
-            threads=1 if on_cpu else env.threads,
+            threads=1 if on_cpu and train.fused else env.threads,
             config=env.config,
             slots=train.horizon,
         )
@@ -76,7 +76,8 @@ class Trainer:
         state = self.policy.initial_state(env.agents, device)
         self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
         self.collector: Collector
-        if on_cpu:
+        self.policy.core.fused = train.fused
+        if on_cpu and train.fused:
             self.collector = FusedCollector(self.batch, self.policy, self.buffer, self.action_generator, self.workers)
         else:
             self.collector = Collector(self.batch, self.policy, self.buffer, self.action_generator)

@@ -90,11 +90,14 @@ def test_another_seed_makes_another_run(make_trainer: Make) -> None:
     assert figures(one.iterate().metrics) != figures(two.iterate().metrics)
 
 
-def test_the_fused_and_the_plain_core_learn_the_same(make_trainer: Make) -> None:
-    fused, plain = make_trainer(), make_trainer()
-    plain.policy.core.fused = False
+@pytest.mark.parametrize("core", ["lstm", "mingru"])
+def test_the_fused_and_the_plain_path_learn_the_same(make_trainer: Make, core: str) -> None:
+    """One switch apart: with the same random numbers the same actions, losses and gradients to rounding."""
+    fused, plain = make_trainer(f"policy.core={core}"), make_trainer(f"policy.core={core}", "train.fused=false")
+    assert type(fused.collector) is not type(plain.collector)
     for _ in range(3):
         one, two = fused.iterate().metrics, plain.iterate().metrics
+        assert torch.equal(fused.buffer.actions, plain.buffer.actions)
         for key in ("loss/policy", "loss/value", "loss/entropy", "loss/grad_norm"):
             assert one[key] == pytest.approx(two[key], rel=1e-3, abs=1e-5), key
 
