@@ -132,9 +132,7 @@ class TrainSection(Section):
     precision: Literal["float32", "bfloat16"] = option(
         "float32", help="number format of the network's matrix products; bfloat16 needs a GPU"
     )
-    fused: bool = option(
-        True, help="the CPU's fused kernels; false computes the same with plain torch operations, several times slower"
-    )
+    fused: bool = option(True, help="fused kernels on a CPU; false: the same by plain torch operations, much slower")
     gamma: float = option(0.99, low=0, high=1, live=True, help="discount of a reward one step later")
     gae_lambda: float = option(0.95, low=0, high=1, live=True, help="GAE: 0 trusts the value head, 1 the returns")
     clip: float = option(0.2, above=0, high=10, live=True, help="PPO: how far the ratio may leave 1 before it is cut")
