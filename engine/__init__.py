@@ -42,6 +42,7 @@ from engine.snapshot import (
     SegmentView,
     Snapshot,
 )
+from engine.study import Study, StudyRun, TaskTable, shipped_studies
 
 if TYPE_CHECKING:
     from engine.bench import BenchReport, run_bench
@@ -83,6 +84,9 @@ __all__ = [
     "SegmentSummary",
     "SegmentView",
     "Snapshot",
+    "Study",
+    "StudyRun",
+    "TaskTable",
     "ThresholdReach",
     "TrainingSession",
     "compare_groups",
@@ -92,6 +96,7 @@ __all__ = [
     "read_run",
     "run_bench",
     "shipped_profiles",
+    "shipped_studies",
 ]
 
 
