@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.comparison.curves import Axis, Curve, RunMetrics, read_run
+from engine.comparison.curves import EPISODES, ITERATIONS, Axis, Curve, RunMetrics, read_run
 from engine.comparison.grouping import group_runs
 from engine.comparison.statistics import (
     CURVE_REPLICATES,
@@ -168,7 +168,7 @@ def compare_runs(
             _difference(made[later], replicates[later], made[earlier], replicates[earlier])
             for earlier, later in combinations(range(len(made)), 2)
         ),
-        notes=tuple(_notes(groups)),
+        notes=(*_notes(groups), *([] if threshold is None else _too_short(curves))),
     )
 
 
@@ -273,6 +273,19 @@ def _difference(
         return with_interval(value, replicates[name] - others[name], known)
 
     return Difference(group.label, baseline.label, auc=of("auc"), final=of("final"), sps=of("sps"))
+
+
+def _too_short(curves: Mapping[str, Sequence[Curve]]) -> list[str]:
+    """Groups with runs that are too short for any threshold to count."""
+    notes = []
+    for label, each in curves.items():
+        short = sum(not curve.full.any() for curve in each)
+        if short:
+            notes.append(
+                f"{label}: {short} of {len(each)} runs have not filled a window of {EPISODES} episodes ({ITERATIONS} "
+                "iterations for other metrics), so that they cannot have reached the threshold"
+            )
+    return notes
 
 
 def _notes(groups: Mapping[str, Sequence[RunMetrics]]) -> list[str]:

@@ -69,6 +69,8 @@ def _described(run: RunMetrics, alike: Sequence[RunMetrics]) -> str:
     """The settings in which the runs `alike` differ, with this run's values."""
     keys = dict.fromkeys(key for other in alike for key in other.settings)
     differing = [key for key in keys if any(other.settings.get(key) != run.settings.get(key) for other in alike)]
+    # What tells most of them apart stands first, where a narrow screen still shows it.
+    differing.sort(key=lambda key: -len({repr(other.settings.get(key)) for other in alike}))
     leaves = [key.rpartition(".")[2] for key in differing]
     parts = [
         f"{leaf if leaves.count(leaf) == 1 else key}={_shown(run.settings[key])}"

@@ -177,6 +177,18 @@ def test_times_to_a_threshold_are_medians_in_which_late_runs_count(tmp_path: Pat
     assert compare_groups(paths).groups[0].threshold is None
 
 
+def test_a_run_with_too_few_episodes_for_a_threshold_is_noted(tmp_path: Path) -> None:
+    paths = [
+        write_run(tmp_path, "few", rows([5.0, 5.0], episodes=40)),
+        write_run(tmp_path, "many", rows([5.0, 5.0], episodes=50), seed=2),
+    ]
+    comparison = compare_groups(paths, threshold=4.0)
+    assert comparison.groups[0].threshold is not None
+    assert comparison.groups[0].threshold.reached == 1
+    assert [note for note in comparison.notes if "1 of 2 runs have not filled a window of 100 episodes" in note]
+    assert compare_groups(paths).notes == ()
+
+
 def test_edits_and_seeds_that_occur_twice_are_noted(tmp_path: Path) -> None:
     paths = [write_run(tmp_path, name, rows(ramp(1.0)), seed=4, edits=edits) for name, edits in (("a", 0), ("b", 2))]
     notes = compare_groups(paths).notes
