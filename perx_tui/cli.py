@@ -14,6 +14,7 @@ from perx_tui.errors import UsageError
 from perx_tui.output import FINISHED, INTERRUPTED, PROGRAM, USAGE, abandon_stdout, say, write_error
 
 COMMANDS = {
+    "attach": "watch and steer a run that trains in another process",
     "play": "watch a checkpoint play, or evaluate it",
     "bench": "measure how fast training is on this machine",
     "runs": "list the runs of a folder",

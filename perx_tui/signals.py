@@ -14,20 +14,27 @@ from perx_tui.errors import ForcedExit
 class StopSignals:
     """Context in which SIGINT and SIGTERM call `ask` once; a second one raises ForcedExit in the main thread.
 
-    SIGHUP, the terminal going away, ends nothing: training goes on without a reader. A signal that whoever started this
+    SIGUSR1 calls `save`. SIGHUP, the terminal going away, ends nothing: `hung_up` is called, and training goes on
+    without a reader. A signal that whoever started this
     process has chosen to ignore (nohup, a shell's background job) stays ignored.
     """
 
-    def __init__(self, ask: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], object],
+        save: Callable[[], object] = lambda: None,
+        hung_up: Callable[[], object] = lambda: None,
+    ) -> None:
         self.received: int | None = None
-        self._ask = ask
+        self._ask, self._save, self._hung_up = ask, save, hung_up
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for signum, handler in (
             (signal.SIGINT, self._stop),
             (signal.SIGTERM, self._stop),
-            (signal.SIGHUP, self._hang_up),
+            (signal.SIGUSR1, lambda *_: _start(self._save)),
+            (signal.SIGHUP, lambda *_: _start(self._hung_up)),
         ):
             previous = signal.getsignal(signum)
             if previous != signal.SIG_IGN:
@@ -45,8 +52,9 @@ class StopSignals:
         if self.received is not None:
             raise ForcedExit(signum)
         self.received = signum
-        # From a thread of its own: the main thread may hold the session's lock at this moment.
-        threading.Thread(target=self._ask, name="stop-request", daemon=True).start()
+        _start(self._ask)
 
-    def _hang_up(self, signum: int, frame: FrameType | None) -> None:
-        """Nothing to do: what writes to the terminal copes with its absence."""
+
+def _start(request: Callable[[], object]) -> None:
+    """Call `request` from a thread of its own: the main thread may hold the session's lock at this moment."""
+    threading.Thread(target=request, name="signal-request", daemon=True).start()

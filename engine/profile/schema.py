@@ -186,6 +186,9 @@ class RunSection(Section):
     keep_checkpoints: int = option(
         3, low=2, high=1000, unit="checkpoints", live=True, help="newest checkpoints that stay, besides the best"
     )
+    on_hangup: Literal["continue", "checkpoint"] = option(
+        "continue", live=True, help="when the terminal goes away: just go on, or save a checkpoint and go on"
+    )
 
 
 class UiSection(Section):

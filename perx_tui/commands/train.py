@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perx_tui import detach, terminal
 from perx_tui import format as spell
-from perx_tui import terminal
 from perx_tui.commands import arguments as types
 from perx_tui.crash import report_crash
 from perx_tui.errors import ForcedExit, UsageError
@@ -55,11 +55,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--json", action="store_true", help="headless, with one JSON object per iteration on standard output"
     )
+    how.add_argument(
+        "--detach", action="store_true", help="headless in the background: prints the run's name and returns"
+    )
+    how.add_argument("--detached", type=types.count, metavar="FD", help=argparse.SUPPRESS)  # what --detach starts
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train until the total is reached or someone stops it; returns the exit code."""
     _check(arguments)
+    if arguments.detach:
+        return detach.launch(_options(arguments), runs_option(arguments.runs))
     from engine import TrainingSession
 
     resume, profile = _what(arguments)
@@ -68,11 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not headless and (obstacle := terminal.obstacle()):
         say(f"{obstacle}: training headless")
         headless = True
-    signals = StopSignals(session.stop)
+    signals = StopSignals(session.stop, lambda: session.checkpoint(), lambda: _hung_up(session))
     try:
         with signals:
             if headless:
                 session.start()
+                if arguments.detached is not None:
+                    detach.report(arguments.detached, session)
             else:
                 _show(session, signals)
             if not session.join(0):
@@ -100,14 +108,24 @@ def _show(session: TrainingSession, signals: StopSignals) -> None:
         signals.received = ENDED_BY_SIGNAL[result]
         session.stop(checkpoint=True)
     elif result in ("headless", "hangup", "crashed"):
+        if result == "hangup":
+            _hung_up(session)
         session.resume()  # Nobody could end a pause any more.
         say("training goes on without the screen; ctrl+c stops it with a checkpoint")
     else:
         session.stop(checkpoint=True)
 
 
+def _hung_up(session: TrainingSession) -> None:
+    """The terminal has gone away: what the profile wants done, before training goes on."""
+    if session.profile.run.on_hangup == "checkpoint":
+        session.checkpoint()
+
+
 def _check(arguments: argparse.Namespace) -> None:
     """UsageError for options that are missing or contradict one another."""
+    if arguments.detach and arguments.json:
+        raise UsageError("--json does not go with --detach: nobody reads it; the run's metrics.jsonl holds the same")
     if not arguments.resume:
         if not arguments.profile:
             raise UsageError(f"what to train? Give --profile P (`{PROGRAM} profiles` lists what ships) or --resume RUN")
@@ -119,6 +137,16 @@ def _check(arguments: argparse.Namespace) -> None:
     }.items():
         if getattr(arguments, option) is not None:
             raise UsageError(f"--{option} does not go with --resume: {why}")
+
+
+def _options(arguments: argparse.Namespace) -> list[str]:
+    """The command line again, as the process that `--detach` starts gets it."""
+    options = [f"--set={each}" for each in arguments.sets]
+    for name in ("profile", "device", "seed", "steps", "runs", "name", "resume"):
+        value = getattr(arguments, name)
+        if value is not None:
+            options.append(f"--{name}={value}")
+    return options
 
 
 def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
@@ -145,7 +173,7 @@ def _end(session: TrainingSession, signals: StopSignals, runs: Path) -> int:
     snapshot = session.snapshot()
     if snapshot.state == "failed":
         return _failure(session, snapshot)
-    say(_summary(snapshot, RecentScore(session.history()).value, runs))
+    say(summary(snapshot, RecentScore(session.history()).value, runs))
     if signals.received is not None:
         return 128 + signals.received
     return FINISHED
@@ -166,9 +194,14 @@ def _failure(session: TrainingSession, snapshot: Snapshot) -> int:
     return FAILED
 
 
-def _summary(snapshot: Snapshot, score: float | None, runs: Path) -> str:
+def runs_option(runs: Path) -> str:
+    """What a command needs to find the runs in `runs`."""
+    return "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+
+
+def summary(snapshot: Snapshot, score: float | None, runs: Path) -> str:
     """How the run ended, where it is, and what can be done with it."""
-    option = "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+    option = runs_option(runs)
     run = shlex.quote(snapshot.run)
     lines = [
         f"{snapshot.state} at {spell.exact(snapshot.step)} of {spell.exact(snapshot.total_steps)} steps after "

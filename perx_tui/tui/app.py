@@ -20,7 +20,7 @@ from perx_tui.tui.keys import KEYS, bindings
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
 from perx_tui.tui.screens.help import HelpScreen
-from perx_tui.tui.screens.quit import Choice, QuitScreen
+from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, Choice, QuitScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import DARK, THEMES, Palette
 from perx_tui.tui.view import View
@@ -66,6 +66,7 @@ class PerxApp(App[Result]):
         session: Session,
         *,
         autostart: bool = True,
+        attached: bool = False,
         refresh: float = 2.0,
         episode_fps: float = 10.0,
         theme: str = DARK.name,
@@ -73,12 +74,13 @@ class PerxApp(App[Result]):
         backlog: Callable[[], bool] = lambda: False,
         hung_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`refresh` and `episode_fps` are per second. `backlog` tells whether the terminal still has to take the last
-        frame, `hung_up` whether it has gone away."""
+        """With `attached` the session trains in another process. `refresh` and `episode_fps` are per second. `backlog`
+        tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away."""
         super().__init__()
         self.session = session
         self.view = View(snapshot=session.snapshot())
         self._autostart = autostart
+        self._attached = attached
         self._refresh_interval = 1.0 / refresh
         self._episode_fps = episode_fps
         self._clock = clock
@@ -120,7 +122,8 @@ class PerxApp(App[Result]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        self.session.watch(0)
+        clip = self.view.snapshot.clip
+        self.session.watch(clip.environment if clip else 0)  # what other viewers watch stays
         if self._autostart and not self.session.is_alive:
             self.session.start()
         self.tick()
@@ -295,7 +298,7 @@ class PerxApp(App[Result]):
         elif self._stopping:
             self._tell("stopping; the checkpoint is being written")
         elif not isinstance(self.screen, QuitScreen):
-            self.push_screen(QuitScreen(self.palette), self._answered)
+            self.push_screen(QuitScreen(self.palette, ATTACHED if self._attached else OPTIONS), self._answered)
 
     def action_help_quit(self) -> None:
         """Ctrl+C asks the same question as q."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from perx_tui.tui.app import PerxApp, Result
+from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -27,6 +28,7 @@ def run_app(
     session: Session,
     *,
     autostart: bool = True,
+    attached: bool = False,
     refresh: float = 2.0,
     episode_fps: float = 10.0,
     theme: str = DARK.name,
@@ -38,6 +40,8 @@ def run_app(
     other cases it still trains and the caller decides: "headless" (the person's wish), "hangup" (the terminal went
     away), "crashed" (a fault of the screen, told on standard error), "sigterm" and "sigint" (this process was asked
     to end).
+
+    With `attached` the session belongs to another process, and leaving ends nothing but the screen.
 
     Output that libraries write meanwhile goes to `output_log`, or to standard error when the screen is closed. Must
     be called in the main thread, with a terminal on standard input and output.
@@ -53,12 +57,14 @@ def run_app(
         app = PerxApp(
             session,
             autostart=autostart,
+            attached=attached,
             refresh=refresh,
             episode_fps=episode_fps,
             theme=theme,
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
         )
+        app.driver_class = TerminalDriver
         with _signals(app.leave):
             result = app.run()
     return result if result is not None else "crashed"

@@ -35,17 +35,24 @@ OPTIONS = (
     Option("c", "cancel", "Cancel", "Stay here. Nothing changes. (esc)"),
 )
 
+ATTACHED = (
+    Option("l", "headless", "Leave", "Closes this screen only. The run goes on in its own process."),
+    *(option for option in OPTIONS if option.choice != "headless"),
+)
+"""The answers where the run trains in another process."""
+
 
 class _Choices(Lines):
     """The options as lines; the marked one answers Enter."""
 
     DEFAULT_CSS = "_Choices { width: 100%; height: auto; }"
     marked = 0
+    options: tuple[Option, ...] = OPTIONS
 
     def lines(self, width: int, height: int) -> list[Line]:
         """Name and consequence of every option."""
         rows: list[Line] = [EMPTY]
-        for index, option in enumerate(OPTIONS):
+        for index, option in enumerate(self.options):
             marker = ("  ► ", "blue+") if index == self.marked else ("    ", "")
             rows.append((marker, (option.key, "blue+"), ("  " + option.name, "strong")))
             rows.extend(((" " * 7 + text, "dim"),) for text in wrap(option.consequence, width - 9))
@@ -69,16 +76,17 @@ class QuitScreen(ModalScreen[Choice]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(option.key, f"answer('{option.choice}')", show=False) for option in OPTIONS),
+        *(Binding(option.key, f"answer('{option.choice}')", show=False) for option in {*OPTIONS, *ATTACHED}),
         Binding("escape,q", "answer('cancel')", show=False),
         Binding("up", "move(-1)", show=False),
         Binding("down", "move(1)", show=False),
         Binding("enter", "confirm", show=False),
     ]
 
-    def __init__(self, palette: Palette) -> None:
+    def __init__(self, palette: Palette, options: tuple[Option, ...] = OPTIONS) -> None:
         super().__init__()
         self._choices = _Choices(palette, id="choices")
+        self._choices.options = options
 
     def compose(self) -> ComposeResult:
         """A frame around the choices."""
@@ -93,12 +101,12 @@ class QuitScreen(ModalScreen[Choice]):
 
     def action_move(self, by: int) -> None:
         """Mark the next or the previous option."""
-        self._choices.marked = (self._choices.marked + by) % len(OPTIONS)
+        self._choices.marked = (self._choices.marked + by) % len(self._choices.options)
         self._choices.redraw()
 
     def action_confirm(self) -> None:
         """Answer with the marked option."""
-        self.dismiss(OPTIONS[self._choices.marked].choice)
+        self.dismiss(self._choices.options[self._choices.marked].choice)
 
     def on_click(self, event: events.Click) -> None:
         """A click beside the box cancels."""

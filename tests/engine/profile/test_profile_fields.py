@@ -24,7 +24,7 @@ train.gamma* train.gae_lambda* train.clip* train.value_clip* train.value_coef* t
 train.max_grad_norm* train.rho_clip* train.c_clip* train.reward_clamp*
 replay.scheme* replay.alpha* replay.beta0* replay.metric* replay.replacement* replay.factor* replay.refill*
 replay.normalize_weights*
-run.checkpoint_every* run.keep_checkpoints*
+run.checkpoint_every* run.keep_checkpoints* run.on_hangup*
 ui.refresh ui.episode_fps ui.theme
 """
 """Every key there is, the live ones with a star. A change is a decision: saved runs rest on it."""
