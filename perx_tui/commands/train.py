@@ -126,6 +126,8 @@ def _check(arguments: argparse.Namespace) -> None:
     """UsageError for options that are missing or contradict one another."""
     if arguments.detach and arguments.json:
         raise UsageError("--json does not go with --detach: nobody reads it; the run's metrics.jsonl holds the same")
+    if arguments.detach and getattr(arguments, "seeds", None) is not None:
+        raise UsageError("--detach starts one run: leave --seeds out, or use nohup")
     if not arguments.resume:
         if not arguments.profile:
             raise UsageError(f"what to train? Give --profile P (`{PROGRAM} profiles` lists what ships) or --resume RUN")
