@@ -260,7 +260,9 @@ class ControlServer:
     def _serve(self, viewer: _Viewer, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
             self._guarded(viewer, self._send)
-        elif mask & selectors.EVENT_READ:
+        elif (
+            mask & selectors.EVENT_READ and not viewer.waiting
+        ):  # what it asked comes before what it says next: its end
             self._guarded(viewer, self._receive)
 
     def _guarded(self, viewer: _Viewer, act: Any) -> None:

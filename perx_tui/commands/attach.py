@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     session = RemoteSession(folder)
     session.start()
     session.wait_until_met(MEETING_SECONDS)
+    signal.signal(signal.SIGUSR1, lambda *_: session.checkpoint())  # as it is for the run's own process
     look = session.profile.ui
     try:
         result = run_app(

@@ -111,7 +111,7 @@ def _show(session: TrainingSession, signals: StopSignals) -> None:
         if result == "hangup":
             _hung_up(session)
         session.resume()  # Nobody could end a pause any more.
-        say("training goes on without the screen; ctrl+c stops it with a checkpoint")
+        say(f"training goes on without the screen; {PROGRAM} attach shows it again, ctrl+c stops it with a checkpoint")
     else:
         session.stop(checkpoint=True)
 

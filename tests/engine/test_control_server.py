@@ -169,6 +169,15 @@ def test_a_snapshot_comes_whole_first_and_then_only_what_has_changed(session: Fa
     assert client.ask("snapshot", since=1)["since"] is None, "1 is not what this viewer got last"
 
 
+def test_all_that_was_asked_is_answered_before_the_end_of_the_questions(session: FakeSession, client: Client) -> None:
+    """As a script asks: every line at once, then nothing more."""
+    client.send(b"".join(b'{"id": %d, "do": "pause"}\n' % number for number in range(50)))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert [client.read()["id"] for _ in range(50)] == list(range(50))
+    assert client.read() is None
+    assert session.told == [("pause",)] * 50
+
+
 def test_history_comes_in_slices(session: FakeSession, client: Client) -> None:
     rows: list[Any] = []
     more = True
