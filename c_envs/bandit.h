@@ -1,8 +1,9 @@
 /* Bandit: arms that pay with chances of their own, and nothing to see.
  *
- * The unit interval is cut into as many slices as there are arms; each arm's chance is drawn from the middle half of a
- * slice of its own, so that the best arm is always better than the second by at least 1 / (2 * arms). The least that a
- * learner must do is to find out what is good. Pulling the best arm alone scores 1, pulling at random 1 / arms.
+ * The unit interval is cut into as many slices as there are arms; each arm's chance is drawn, once from the batch's
+ * seed, in the middle half of a slice of its own, so that the best arm is better than the second by at least
+ * 1 / (2 * arms). The least that a learner must do is to find out what is good. Pulling the best arm alone scores 1,
+ * pulling at random 1 / arms.
  */
 #ifndef C_ENVS_BANDIT_H
 #define C_ENVS_BANDIT_H
@@ -81,7 +82,6 @@ ENV_FN float bandit_score(const BanditConfig *config, const BanditState *state) 
 static const EnvSetting bandit_settings[] = {
     {"arms", SETTING_INT, 4, 2, BANDIT_ARMS_MAX, "arms", "arms to choose from, each with another chance to pay"},
     {"pulls", SETTING_INT, 8, 1, 10000, "steps", "pulls in an episode"},
-    SETTING_SECRET,
 };
 
 /* 1, or 0 and a text when the settings do not go together. Each is known to lie in its range. */
@@ -98,7 +98,7 @@ static inline size_t bandit_config_bytes(const double *settings) {
 }
 
 static inline void bandit_build(BanditConfig *config, const double *settings, uint64_t seed) {
-    Pcg32 random = env_secret_random(settings[2], seed);
+    Pcg32 random = pcg32_seeded(random_shared(seed, 0));
     config->arms = (int32_t)settings[0];
     config->pulls = (int32_t)settings[1];
     /* Chances in rising order, then shuffled. */

@@ -86,9 +86,10 @@ class Batch:
     def step(self, t: int, first: int = 0, count: int | None = None) -> None:
         """Environments first .. first+count-1 play actions[t] (count None: all from first on), with the GIL released.
 
-        Writes rewards[t], terminals[t], truncations[t], masks[t] (1: a live agent acted) and observations[t+1]. An
-        environment whose episode ended begins the next at once: observations[t+1] is then the new episode's first. When
-        the end was a truncation, final_observations[row] is the old episode's last observation; else it is left alone.
+        Writes rewards[t], terminals[t], truncations[t], masks[t] (1: a live agent acted) and observations[t+1]. Who
+        dies while others play on has its terminal at once, and masks of 0 until the next episode. An environment whose
+        episode ended begins the next at once: observations[t+1] is then the new episode's first. When the end was a
+        truncation, final_observations[row] is the old episode's last observation; else it is left alone.
         """
         self._native.step(t, first, _count(count))
 

@@ -265,7 +265,7 @@ static inline void maze_carve(int8_t *cells, int32_t stride, int32_t size, float
 
 /* Level number `index`, the same whatever num_maps is. */
 static inline void maze_build_level(const MazeConfig *config, MazeLevel *level, int8_t *planes, int32_t index) {
-    Pcg32 random = pcg32_seeded(random_derive(~config->seed, (uint64_t)index));
+    Pcg32 random = pcg32_seeded(random_shared(config->seed, (uint64_t)index));
     const int32_t stride = config->stride;
     const int32_t corner = MAZE_SIGHT * stride + MAZE_SIGHT;
     level->size = config->map_size;

@@ -1,8 +1,8 @@
 /* Password: type a sequence of symbols that nobody tells; only all of it right pays.
  *
- * The agent sees how many symbols it has typed. The right sequence is fixed; a wrong symbol is not told before the
- * end, nor then which it was. An episode has `length` steps. Who knows the password scores 1, who types at random
- * symbols ^ -length: the reward is as rare as the settings make it.
+ * The agent sees how many symbols it has typed. The right sequence is drawn once, from the batch's seed; a wrong symbol
+ * is not told before the end, nor then which it was. An episode has `length` steps. Who knows the password scores 1,
+ * who types at random symbols ^ -length: the reward is as rare as the settings make it.
  */
 #ifndef C_ENVS_PASSWORD_H
 #define C_ENVS_PASSWORD_H
@@ -82,7 +82,6 @@ ENV_FN float password_score(const PasswordConfig *config, const PasswordState *s
 static const EnvSetting password_settings[] = {
     {"length", SETTING_INT, 5, 1, PASSWORD_LENGTH_MAX, "symbols", "symbols of the password, and steps of an episode"},
     {"symbols", SETTING_INT, 3, 2, PASSWORD_SYMBOLS_MAX, "symbols", "different symbols to choose from"},
-    SETTING_SECRET,
 };
 
 /* 1, or 0 and a text when the settings do not go together. Each is known to lie in its range. */
@@ -99,7 +98,7 @@ static inline size_t password_config_bytes(const double *settings) {
 }
 
 static inline void password_build(PasswordConfig *config, const double *settings, uint64_t seed) {
-    Pcg32 random = env_secret_random(settings[2], seed);
+    Pcg32 random = pcg32_seeded(random_shared(seed, 0));
     config->length = (int32_t)settings[0];
     config->symbols = (int32_t)settings[1];
     for (int32_t i = 0; i < config->length; i++) {

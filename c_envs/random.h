@@ -18,6 +18,9 @@ ENV_FN uint64_t random_mix(uint64_t v) {
 /* One seed out of a seed and an index, so that neighbours (seed 1, index 2 and seed 2, index 1) have nothing in common. */
 ENV_FN uint64_t random_derive(uint64_t seed, uint64_t index) { return random_mix(random_mix(seed) ^ index); }
 
+/* The seed of number `index` of what a batch's environments share, such as a level; apart from their own seeds. */
+ENV_FN uint64_t random_shared(uint64_t seed, uint64_t index) { return random_derive(~seed, index); }
+
 /* 32 uniform bits. */
 ENV_FN uint32_t pcg32_next(Pcg32 *random) {
     uint64_t old = random->state;

@@ -26,14 +26,4 @@ typedef struct EnvSpec {
     int32_t render_scales;    /* pictures come in scales 1 .. render_scales */
 } EnvSpec;
 
-/* Environments that keep something to be found out (a password, which arm is best) draw it from a setting `secret`, so
- * that a saved policy meets it again under any seed; 0 draws it from the batch's seed. */
-#define SETTING_SECRET \
-    {"secret", SETTING_INT, 1, 0, 2147483647, "", "number that the hidden answer is drawn from; 0: the run's seed"}
-
-/* The generator that such a secret is drawn with. */
-static inline Pcg32 env_secret_random(double secret, uint64_t seed) {
-    return pcg32_seeded(random_derive(~(secret != 0.0 ? (uint64_t)secret : seed), 0));
-}
-
 #endif

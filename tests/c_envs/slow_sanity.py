@@ -35,7 +35,7 @@ class Slow:
 
     def __init__(self, config: Mapping[str, float], batch_seed: int, random: Pcg32) -> None:
         self.config, self.random = config, random
-        self.secret = Pcg32.seeded(derive(WORD - 1 - (int(config.get("secret", 0)) or batch_seed), 0))
+        self.secret = Pcg32.seeded(derive(WORD - 1 - batch_seed, 0))
         self.learn_secret()
         self.begin()
 

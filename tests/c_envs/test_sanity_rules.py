@@ -14,11 +14,11 @@ import c_envs
 
 GAMES: list[tuple[str, dict[str, object]]] = [
     ("bandit", {}),
-    ("bandit", {"arms": 16, "pulls": 1, "secret": 0}),
+    ("bandit", {"arms": 16, "pulls": 1}),
     ("memory", {}),
     ("memory", {"delay": 0, "cues": 5}),
     ("password", {"length": 2, "symbols": 2}),
-    ("password", {"length": 32, "symbols": 16, "secret": 0}),
+    ("password", {"length": 32, "symbols": 16}),
     ("stochastic", {}),
     ("stochastic", {"share": 0.3, "steps": 3}),
     ("squared", {}),
