@@ -16,6 +16,8 @@ from perx_tui.output import FINISHED, INTERRUPTED, PROGRAM, USAGE, abandon_stdou
 COMMANDS = {
     "attach": "watch and steer a run that trains in another process",
     "play": "watch a checkpoint play, or evaluate it",
+    "compare": "learning curves over one another, seeds grouped",
+    "study": "variants on tasks over seeds, and the table that compares them",
     "bench": "measure how fast training is on this machine",
     "runs": "list the runs of a folder",
     "profiles": "list the profiles that ship, or explain one's keys",

@@ -45,9 +45,11 @@ class View(Protocol):
     def close(self) -> None: ...
 
 
-def follow(session: Session, signals: StopSignals, as_json: bool = False) -> None:
-    """Show a started session until its thread has ended."""
-    lines = JsonLines(session) if as_json else None
+def follow(
+    session: Session, signals: StopSignals, as_json: bool = False, labels: Mapping[str, object] | None = None
+) -> None:
+    """Show a started session until its thread has ended; `labels` stand first in every JSON object."""
+    lines = JsonLines(session, labels or {}) if as_json else None
     view = _choose_view(as_json)
     log = LogPrinter()
     score = RecentScore()
@@ -79,8 +81,9 @@ def _choose_view(as_json: bool) -> View:
 class JsonLines:
     """Prints each iteration of this session once. When the reader goes away, the run stops with a checkpoint."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, labels: Mapping[str, object]) -> None:
         self._session = session
+        self._labels = labels
         self._printed = 0
         self._open = True
 
@@ -91,7 +94,7 @@ class JsonLines:
         self._printed = max(self._printed, snapshot.resumed_iteration)
         try:
             for row in self._session.history(self._printed):
-                emit(row)
+                emit({**self._labels, **row})
                 self._printed = int(row["iteration"])
         except (BrokenPipeError, ConnectionResetError):
             self._open = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def seed(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"'{text}' is not a seed; use a whole number from 0 to 2**63 - 1")
     return int(text)
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return value
 
 
 def frames_per_second(text: str) -> float:

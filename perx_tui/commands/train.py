@@ -44,6 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--device", metavar="D", help="auto, cpu, cuda or cuda:N (sets train.device)")
     what.add_argument("--seed", type=types.seed, metavar="N", help="the run's seed (sets train.seed)")
     what.add_argument(
+        "--seeds",
+        type=types.count,
+        metavar="N",
+        help="train N seeds one after another, headless, from --seed on; the runs are called NAME-s1, NAME-s2, ...",
+    )
+    what.add_argument(
         "--steps", type=types.steps, metavar="N", help="steps in total, also with --resume (sets train.total_steps)"
     )
     where = parser.add_argument_group("where it is kept")
@@ -66,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     if arguments.detach:
         return detach.launch(_options(arguments), runs_option(arguments.runs))
+    if arguments.seeds is not None:
+        return _train_seeds(arguments)
     from engine import TrainingSession
 
     resume, profile = _what(arguments)
@@ -94,6 +102,30 @@ def run(arguments: argparse.Namespace) -> int:
         report_crash(error, session.folder)
         return FAILED
     return _end(session, signals, arguments.runs)
+
+
+def _train_seeds(arguments: argparse.Namespace) -> int:
+    """Train a group of seeds; returns the exit code."""
+    from perx_tui.seed_group import CurrentSession, train_group
+
+    if not (arguments.headless or arguments.json):
+        say("a group of seeds trains headless")
+    _, profile = _what(arguments)
+    current = CurrentSession()
+    signals = StopSignals(current.stop)
+    try:
+        with signals:
+            return train_group(
+                profile, arguments, current, signals, lambda session: _end(session, signals, arguments.runs, brief=True)
+            )
+    except ForcedExit as end:
+        say("left at once: what was learned after the newest checkpoint is lost")
+        leave(128 + end.signum)
+    except Exception:
+        current.stop()
+        if current.session is not None and current.session.is_alive:
+            current.session.join(CRASH_PATIENCE)
+        raise
 
 
 def _show(session: TrainingSession, signals: StopSignals) -> None:
@@ -136,6 +168,7 @@ def _check(arguments: argparse.Namespace) -> None:
         "profile": "the run has its own; change keys of it with --set",
         "name": "the run has one",
         "seed": "the run goes on with its own random numbers",
+        "seeds": "repeat the group's own command with its --name, and it goes on where it stopped",
     }.items():
         if getattr(arguments, option) is not None:
             raise UsageError(f"--{option} does not go with --resume: {why}")
@@ -170,12 +203,13 @@ def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
     return path, Profile.from_toml(run_folder.profile_toml, name, sets, label=str(path / "profile.toml"))
 
 
-def _end(session: TrainingSession, signals: StopSignals, runs: Path) -> int:
-    """Say how the training ended and return the exit code for it."""
+def _end(session: TrainingSession, signals: StopSignals, runs: Path, *, brief: bool = False) -> int:
+    """Say how the training ended, in one line where it shall be `brief`, and return the exit code for it."""
     snapshot = session.snapshot()
     if snapshot.state == "failed":
         return _failure(session, snapshot)
-    say(summary(snapshot, RecentScore(session.history()).value, runs))
+    text = summary(snapshot, RecentScore(session.history()).value, runs)
+    say(text.splitlines()[0] if brief else text)
     if signals.received is not None:
         return 128 + signals.received
     return FINISHED

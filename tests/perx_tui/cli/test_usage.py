@@ -20,7 +20,7 @@ from perx_tui.cli import COMMANDS, main
         (["profile"], "did you mean 'profiles'?"),
         (["breakout.toml"], "perx-tui --profile breakout.toml"),
         (["help"], "perx-tui --help"),
-        (["zzz"], "commands: attach, play, bench, runs, profiles, envs"),
+        (["zzz"], f"commands: {', '.join(COMMANDS)})"),
         (["--headless"], "--profile P"),
         (["--profile"], "--profile: expected one argument"),
         (["--profile", "breakout.toml", "--steps", "1.5"], "'1.5' is not a number of steps"),

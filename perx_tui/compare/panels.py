@@ -1,0 +1,210 @@
+"""What the comparison's screen is made of: a first line, the chart, the table, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+
+from perx_tui import format as fmt
+from perx_tui.compare import figures, overlay, wording
+from perx_tui.tui.lines import EMPTY, Line, Part, centered, shorten, spread
+from perx_tui.tui.panel import Bar, Lines, Panel
+from perx_tui.tui.panels.curve import score_tick, step_tick
+from perx_tui.tui.theme import Palette
+
+if TYPE_CHECKING:
+    from engine import Comparison
+
+HUES = ("blue", "orange", "green", "purple", "yellow", "red")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_SHADED = 0.78
+"""Share of the background in the colour of an interval."""
+
+
+class ComparePalette(Palette):
+    """The palette with a shade of each hue for intervals, "blue-shade", one where they meet, "meet-shade", and any
+    colour on another: "blue on meet-shade"."""
+
+    def __init__(self, variables: Mapping[str, str], dark: bool = True) -> None:
+        super().__init__(variables, dark)
+        background = self.colors["background"]
+        plain = background.ansi is not None
+        shades = {
+            f"{hue}-shade": self.colors["faint"] if plain else self.colors[hue].blend(background, _SHADED)
+            for hue in HUES
+        }
+        meeting = self.colors["faint"] if plain else self.colors["text"].blend(background, _SHADED)
+        self.colors = dict(self.colors) | shades | {"meet-shade": meeting}
+
+    def style(self, name: str) -> Style:
+        """The style called `name`."""
+        upper, on, lower = name.partition(" on ")
+        if not on:
+            return super().style(name)
+        return Style(color=self.colors[upper or "text"].rich_color, bgcolor=self.colors[lower].rich_color)
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What is on the screen: a comparison, or why there is none, and how it is looked at."""
+
+    comparison: Comparison | None
+    metric: str
+    x: wording.Axis
+    problem: str = ""
+    notice: str = ""
+    differences_first: bool = False
+    first_group: int = 0
+
+
+def looks(count: int) -> list[tuple[str, str]]:
+    """(letter, hue) of each group; hues come again after the sixth, letters after the twenty-sixth."""
+    return [(LETTERS[index % len(LETTERS)], HUES[index % len(HUES)]) for index in range(count)]
+
+
+class Header(Lines):
+    """What is compared, in one line."""
+
+    showing: Showing
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """A badge, the headline and how to read the figures."""
+        comparison = self.showing.comparison
+        text = wording.headline(comparison) if comparison else self.showing.metric
+        left: Line = ((" COMPARE ", "blue!"), ("  " + shorten(text, width - 12), "strong"))
+        right: tuple[Part, ...] = ()
+        if comparison and any(len(group.runs) > 1 for group in comparison.groups):
+            right = (("interquartile means, 95 % bootstrap intervals ", "dim"),)
+        return [spread(left, right, width)]
+
+
+class Curves(Panel, can_focus=False):
+    """The groups' curves over one another."""
+
+    showing: Showing
+
+    def heading(self) -> str:
+        """The metric."""
+        return f"{self.showing.metric} over {'steps' if self.showing.x == 'steps' else 'time'}"
+
+    def caption(self) -> list[Line]:
+        """How to read the chart."""
+        comparison = self.showing.comparison
+        if comparison and any(group.low is not None for group in comparison.groups):
+            return [(("line: interquartile mean of the runs; shaded: its 95 % interval", "dim"),)]
+        return [(("one run each, so that there is no interval", "dim"),)]
+
+    def body(self, width: int, height: int) -> list[Line]:
+        """The chart, or why there is none."""
+        comparison = self.showing.comparison
+        if comparison is None:
+            return centered(self.showing.problem, width, height)
+        unit, name = (1.0, "") if comparison.x == "steps" else _time_unit(max(g.xs[-1] for g in comparison.groups))
+        curves = [
+            overlay.Look(letter, hue, f"{hue}-shade", [x / unit for x in group.xs], group.values, group.low, group.high)
+            for group, (letter, hue) in zip(comparison.groups, looks(len(comparison.groups)), strict=True)
+        ]
+        drawn = overlay.plot(
+            curves,
+            width,
+            height,
+            x_label=step_tick if comparison.x == "steps" else lambda value: f"{value:g} {name}",
+            y_label=score_tick if comparison.metric.startswith("episode/") else _tick,
+            include_zero=comparison.metric.startswith("episode/"),
+            threshold=comparison.threshold,
+        )
+        return drawn or centered("no room for a chart", width, height)
+
+
+class Table(Panel, can_focus=False):
+    """The groups' figures; its letters and colours are the chart's legend."""
+
+    title = "groups"
+    showing: Showing
+
+    def heading(self) -> str:
+        """What the first columns are."""
+        return "groups: differences from A" if self.showing.differences_first else "groups"
+
+    def summary(self) -> list[Line]:
+        """Which groups are shown, where not all are."""
+        comparison, room = self.showing.comparison, self.size.height - 3
+        if comparison is None or len(comparison.groups) <= room:
+            return []
+        first = self._first(room)
+        return [((f"↑↓ {first + 1} to {first + room} of {len(comparison.groups)}", "dim"),)]
+
+    def caption(self) -> list[Line]:
+        """The first of the notes, as far as it fits."""
+        comparison = self.showing.comparison
+        if comparison is None or not comparison.notes:
+            return [(("area: mean height of the curve over the range that all runs have", "dim"),)]
+        more = f"  (+{len(comparison.notes) - 1} more)" if len(comparison.notes) > 1 else ""
+        room = self.size.width - 8 - len(more)
+        return [((shorten(f"note: {comparison.notes[0]}", room) + more, "yellow"),)]
+
+    def body(self, width: int, height: int) -> list[Line]:
+        """Heading and groups; where they do not fit, from the first one wanted."""
+        comparison = self.showing.comparison
+        if comparison is None:
+            return []
+        letters = looks(len(comparison.groups))
+        head, lines = figures.table(comparison, letters, width, differences_first=self.showing.differences_first)
+        room = height - 1
+        if len(lines) <= room:
+            return [head, *lines]
+        first = self._first(room)
+        return [head, *lines[first : first + room]]
+
+    def _first(self, room: int) -> int:
+        """The first group that is shown where there is room for `room`."""
+        comparison = self.showing.comparison
+        return min(self.showing.first_group, max(0, len(comparison.groups) - room)) if comparison else 0
+
+
+class Footer(Bar):
+    """The keys."""
+
+    showing: Showing
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """As many as fit, or the answer to the last one."""
+        if self.showing.notice:
+            self.spans = ()
+            return [((" " + shorten(self.showing.notice, width - 2), "yellow+"),)]
+        parts: list[Part] = []
+        spans: list[tuple[int, int, str]] = []
+        left = width
+        for key, label, action in (
+            ("m", "next metric", "metric(1)"),
+            ("x", "over time" if self.showing.x == "steps" else "over steps", "axis"),
+            ("q", "quit", "quit"),
+            ("d", "figures" if self.showing.differences_first else "differences", "differences"),
+            ("r", "read again", "reload"),
+            ("M", "previous metric", "metric(-1)"),
+        ):
+            gap = "   " if parts else " "
+            size = len(gap) + len(key) + 1 + len(label)
+            if size > left:
+                break
+            parts.extend(((gap + key, "blue+"), (" " + label, "dim")))
+            spans.append((width - left + len(gap), width - left + size, action))
+            left -= size
+        self.spans = spans
+        return [tuple(parts) or EMPTY]
+
+
+def _time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds per unit, and the unit's name, for an axis of so many seconds."""
+    if seconds < 600:
+        return 1.0, "s"
+    return (60.0, "min") if seconds < 10_800 else (3600.0, "h")
+
+
+def _tick(value: float) -> str:
+    """A tick of any other metric: "0.015", "12k"."""
+    return f"{value:.6g}" if abs(value) < 10_000 else fmt.count(value)
