@@ -235,7 +235,7 @@ def test_sigusr1_saves_a_checkpoint_and_training_goes_on(folder: Path) -> None:
 
 @pytest.mark.parametrize("stop", [signal.SIGTSTP, signal.SIGSTOP])
 def test_a_stopped_screen_comes_back_whole_and_reads_keys_once(folder: Path, stop: signal.Signals) -> None:
-    """Two continuations in a row too: a second reader of keys would take every other one."""
+    """Several continuations in a row too: a second reader of keys would take every other one."""
     run = folder / "runs" / "held"
     with PseudoTerminal(
         command("--profile", "tiny.toml", "--name", "held"), folder, environment(), columns=80, lines=24
@@ -248,8 +248,9 @@ def test_a_stopped_screen_comes_back_whole_and_reads_keys_once(folder: Path, sto
         held = steps(run)
         terminal.send(signal.SIGCONT)
         terminal.wait_for(lambda: steps(run) > held)
-        terminal.send(signal.SIGCONT)
-        time.sleep(0.5)
+        for pause in (0.001, 0.01, 0.5):  # in the middle of the first one's work, and after it
+            terminal.send(signal.SIGCONT)
+            time.sleep(pause)
         for _ in range(3):
             terminal.press(" ")
             terminal.wait_for("paused")
