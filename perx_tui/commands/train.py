@@ -158,7 +158,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """UsageError for options that are missing or contradict one another."""
     if arguments.detach and arguments.json:
         raise UsageError("--json does not go with --detach: nobody reads it; the run's metrics.jsonl holds the same")
-    if arguments.detach and getattr(arguments, "seeds", None) is not None:
+    if arguments.detach and arguments.seeds is not None:
         raise UsageError("--detach starts one run: leave --seeds out, or use nohup")
     if not arguments.resume:
         if not arguments.profile:
