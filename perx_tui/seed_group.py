@@ -43,6 +43,11 @@ class CurrentSession:
         if self.session is not None:
             self.session.stop()
 
+    def ask(self, request: Callable[[TrainingSession], object]) -> None:
+        """Pass a request on to the session that trains now, if any."""
+        if self.session is not None and self.session.is_alive:
+            request(self.session)
+
 
 def train_group(
     profile: Profile,

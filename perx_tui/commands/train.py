@@ -112,7 +112,9 @@ def _train_seeds(arguments: argparse.Namespace) -> int:
         say("a group of seeds trains headless")
     _, profile = _what(arguments)
     current = CurrentSession()
-    signals = StopSignals(current.stop)
+    signals = StopSignals(
+        current.stop, lambda: current.ask(lambda session: session.checkpoint()), lambda: current.ask(_hung_up)
+    )
     try:
         with signals:
             return train_group(
