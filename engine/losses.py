@@ -69,7 +69,9 @@ def ppo_loss(
         if targets.masks is not None:
             rows = rows * targets.masks.flatten()
         statistics = rows.sum(1) / count
-    return each.sum() / count, ratio.detach(), statistics
+        # Where no live agent acted, nothing was chosen: there is no ratio to correct for.
+        seen = ratio if targets.masks is None else torch.where(targets.masks > 0, ratio, 1.0)
+    return each.sum() / count, seen.detach(), statistics
 
 
 def normalize(advantages: Tensor, masks: Tensor | None) -> Tensor:

@@ -159,7 +159,9 @@ class Trainer:
         settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
         self.experience.compute_advantages(settings)
         if self.explained_variance is None:
-            self.explained_variance = 1 - buffer.advantages.var() / (buffer.advantages + buffer.values).var()
+            live = slice(None) if buffer.masks is None else buffer.masks > 0
+            errors, values = buffer.advantages[live], buffer.values[live]
+            self.explained_variance = 1 - errors.var() / (errors + values).var()
         self.timer.lap("train/advantage")
 
     def sampling_settings(self) -> SamplingSettings:

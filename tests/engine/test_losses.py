@@ -68,6 +68,7 @@ def test_the_loss_is_the_sum_of_its_samples(value_clip: float, masked: bool) -> 
     for name, value in zip(STATISTICS, statistics.tolist(), strict=True):
         assert value == pytest.approx(found[name], rel=1e-4, abs=1e-6), name
     assert ratios.shape == shape
+    assert torch.equal(ratios[~masks.bool()], torch.ones(int((1 - masks).sum()))), "no action, no ratio"
 
 
 def test_parts_of_a_minibatch_add_up_to_the_whole() -> None:
