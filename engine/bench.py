@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 
@@ -54,6 +54,9 @@ class BenchReport:
     update_sps: float
     iteration_seconds: float
     unaccounted_seconds: float
+    copied_bytes_per_step: float
+    """Experience copied from buffer to buffer for one environment step, read and written: gathering minibatches, and
+    on a GPU what crosses between host and device."""
     buffer_bytes: int
     peak_bytes: int
     phases: dict[str, float] = field(default_factory=dict)
@@ -87,6 +90,16 @@ def flop_per_step(trainer: Trainer) -> float:
     """Matrix-product FLOP of one environment step: its rollout forward, and forward and backward per use of it."""
     policy = trainer.policy
     return policy.forward_flops() + trainer.profile.train.update_epochs * policy.sample_flops()
+
+
+def copied_bytes_per_step(trainer: Trainer) -> float:
+    """Bytes read and written per environment step by copies of experience, from the sizes of what is copied."""
+    batch = trainer.experience.gather(torch.zeros(1, dtype=torch.int64, device=trainer.device))
+    gathered = sum(value.nbytes for value in (getattr(batch, each.name) for each in fields(batch)) if value is not None)
+    copied = 2 * gathered / trainer.buffer.horizon * trainer.profile.train.update_epochs
+    if trainer.device.type != "cpu":
+        copied += sum(tensor.nbytes for tensor in trainer.collector.host.values()) / trainer.steps_per_iteration
+    return copied
 
 
 def run_bench(profile: Profile, repeats: int = 5, tell: Callable[[str], None] = lambda text: None) -> BenchReport:
@@ -140,6 +153,7 @@ def run_bench(profile: Profile, repeats: int = 5, tell: Callable[[str], None] = 
             update_sps=train.minibatch * statistics.mean(updates) / update,
             iteration_seconds=statistics.mean(seconds),
             unaccounted_seconds=totals.pop("unaccounted", 0.0) / repeats,
+            copied_bytes_per_step=copied_bytes_per_step(trainer),
             buffer_bytes=trainer.buffer.bytes(),
             peak_bytes=_peak_bytes(device),
             phases={name: total / repeats for name, total in totals.items()},

@@ -76,6 +76,11 @@ def _show(report: BenchReport) -> None:
             ("rollout", spell.rate(report.rollout_sps), "environments and policy, without updates"),
             ("update", spell.rate(report.update_sps, "samples/s"), "training alone"),
             (
+                "copies",
+                f"{spell.bytes_(report.copied_bytes_per_step)}/step",
+                "experience read and written to gather minibatches",
+            ),
+            (
                 "memory",
                 spell.bytes_(report.peak_bytes),
                 f"at the peak; rollout buffer {spell.bytes_(report.buffer_bytes)}",
