@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal, cast
@@ -15,15 +16,23 @@ from textual.timer import Timer
 
 from engine import ROLES, Snapshot
 from perx_tui.tui.dashboard import Dashboard
+from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
 from perx_tui.tui.keys import KEYS, bindings
+from perx_tui.tui.pending import Pending, saved
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
+from perx_tui.tui.replay_past import ReplayPast
+from perx_tui.tui.screens.editor import EditorScreen
+from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
+from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, Choice, QuitScreen
+from perx_tui.tui.screens.segment import SegmentScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import DARK, THEMES, Palette
 from perx_tui.tui.view import View
+from perx_tui.tui.watching import Watching
 
 Result = Literal["stopped", "headless", "finished", "failed", "hangup", "crashed", "sigterm", "sigint"]
 
@@ -31,15 +40,6 @@ _NOTICE_SECONDS = 4.0
 _PENDING_SECONDS = 20.0
 _ROWS_A_TICK = 2000
 """Iterations of history taken in at one refresh: a resumed run's past comes in slices that do not hold up a key."""
-
-
-class Pending:
-    """A command that was given and is not confirmed by a snapshot yet."""
-
-    def __init__(self, text: str, confirmed: Callable[[Snapshot], bool], since: float) -> None:
-        self.text = text
-        self.confirmed = confirmed
-        self.since = since
 
 
 class PerxApp(App[Result]):
@@ -73,9 +73,11 @@ class PerxApp(App[Result]):
         clock: Callable[[], float] = time.monotonic,
         backlog: Callable[[], bool] = lambda: False,
         hung_up: Callable[[], bool] = lambda: False,
+        cost: Callable[[], str] = lambda: "",
     ) -> None:
         """With `attached` the session trains in another process. `refresh` and `episode_fps` are per second. `backlog`
-        tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away."""
+        tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away; `cost` says
+        what the screen costs."""
         super().__init__()
         self.session = session
         self.view = View(snapshot=session.snapshot())
@@ -86,10 +88,15 @@ class PerxApp(App[Result]):
         self._clock = clock
         self._backlog = backlog
         self._hung_up = hung_up
+        self._cost = cost
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._left: Result | None = None
         self._history = History()
+        self._past = ReplayPast()
+        self._edits = Edits()
+        self._watching = Watching()
         self._playback = Playback(episode_fps)
+        self._picture: Picture | None = None
         self._pending: Pending | None = None
         self._notice = ""
         self._notice_until = 0.0
@@ -148,6 +155,7 @@ class PerxApp(App[Result]):
             return
         if snapshot.iteration > self._history.iteration:
             self._history.feed(list(self.session.history(self._history.iteration))[:_ROWS_A_TICK])
+        self._past.offer(snapshot)
         self._playback.offer(snapshot.clip, self._clock())
         self._show(snapshot)
         if not self._frozen and snapshot.iteration >= 1:
@@ -157,7 +165,10 @@ class PerxApp(App[Result]):
             gc.freeze()
 
     def play(self) -> None:
-        """Advance the episode."""
+        """Advance the episode, or the segment that is watched."""
+        full = self._full
+        if full is not None and not self._backlog():
+            full.play(self._clock())
         episode = self.dashboard.episode
         if not episode.display or self._backlog() or len(self.screen_stack) > 1:
             return
@@ -165,16 +176,35 @@ class PerxApp(App[Result]):
         if shown is not None:
             clip, _, frame = shown
             if episode.picture is None:
-                episode.picture = Picture(self.session.renderer(), ROLES)
+                episode.picture = self._painter()
                 self.dashboard.make_room(episode.picture.rows)
             episode.play(clip, frame)
 
     def _show(self, snapshot: Snapshot) -> None:
         if self._notice and self._clock() >= self._notice_until:
             self._notice = ""
-        self.view = View(snapshot, self._history, self._pending.text if self._pending else "", self._notice)
-        if len(self.screen_stack) == 1:
+        self.view = View(
+            snapshot,
+            self._history,
+            self._pending.text if self._pending else "",
+            self._notice,
+            self._past,
+            self.session.profile,
+            self._edits,
+            self._clock(),
+            self._cost(),
+        )
+        full = self._full
+        if full is not None:
+            full.show(self.view)
+        elif len(self.screen_stack) == 1:
             self.dashboard.show(self.view)
+
+    @property
+    def _full(self) -> FullScreen | None:
+        """The screen on top where it is a full one; timers may fire when the app has closed its screens already."""
+        top = self.screen_stack[-1] if self.screen_stack else None
+        return top if isinstance(top, FullScreen) else None
 
     def _settle(self, snapshot: Snapshot) -> None:
         """Drop what has been confirmed, and show a failure once."""
@@ -208,8 +238,23 @@ class PerxApp(App[Result]):
 
     def _theme_changed(self, _theme: object) -> None:
         self.palette = self._make_palette()
+        if self._picture is not None:
+            self._picture.plain = self._colourless()
         for widget in self.dashboard.lines():
             widget.recolor(self.palette)
+        for screen in self.screen_stack:
+            if isinstance(screen, FullScreen):
+                screen.recolor(self.palette)
+
+    def _colourless(self) -> bool:
+        """Whether pictures need letters: colours were refused, or the theme has none."""
+        return bool(os.environ.get("NO_COLOR")) or self.palette.monochrome
+
+    def _painter(self) -> Picture:
+        """The one painter of this run's environment."""
+        if self._picture is None:
+            self._picture = Picture(self.session.renderer(), ROLES, plain=self._colourless())
+        return self._picture
 
     # ---- commands ----
 
@@ -243,7 +288,7 @@ class PerxApp(App[Result]):
         if self._refused(snapshot):
             return
         self.session.checkpoint()
-        self._expect("saving…", lambda new: _saved(snapshot, new))
+        self._expect("saving…", lambda new: saved(snapshot, new))
 
     def action_watch(self, by: int) -> None:
         """Another environment in the episode panel."""
@@ -260,7 +305,8 @@ class PerxApp(App[Result]):
         self._show(self.view.snapshot)
 
     def action_panel(self, name: str) -> None:
-        """Go to a panel."""
+        """Go to a panel, from a full screen too."""
+        self._uncover(lambda screen: not isinstance(screen, FullScreen))
         self.dashboard.go_to(name)
         self.dashboard.show(self.view)
 
@@ -286,9 +332,57 @@ class PerxApp(App[Result]):
         else:
             self.screen.set_focus(None)
 
+    def action_prioritization(self) -> None:
+        """Open the prioritization screen; close it where it is on top."""
+        if not self._bring_up(PrioritizationScreen):
+            self._open(PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment))
+
+    def action_segment(self) -> None:
+        """Open the segment viewer; close it where it is on top."""
+        if not self._bring_up(SegmentScreen):
+            viewer = self._viewer()
+            self._open(viewer)
+            if self._watching.view is None:
+                viewer.ask("priority")
+
+    def action_editor(self) -> None:
+        """Open the editor; close it where it is on top."""
+        if not self._bring_up(EditorScreen):
+            refused, refresh = lambda: self._refused(self.session.snapshot()), lambda: self._show(self.view.snapshot)
+            self._open(EditorScreen(self.palette, self.session, refused, refresh))
+
+    def _viewer(self) -> SegmentScreen:
+        return SegmentScreen(self.palette, self.session, self._watching, self._painter(), self._clock)
+
+    def _watch_segment(self, index: int) -> None:
+        """The viewer on a segment of the table."""
+        viewer = self._viewer()
+        self._open(viewer)
+        viewer.ask("index", index)
+
+    def _open(self, screen: FullScreen) -> None:
+        self.push_screen(screen, lambda _: self._show(self.view.snapshot))
+        screen.show(self.view)
+
+    def _bring_up(self, kind: type[FullScreen]) -> bool:
+        """Go back to the screen of a kind, or close it where it is on top; whether there was one."""
+        if isinstance(self.screen, kind):
+            self.screen.action_back()
+            return True
+        if not any(isinstance(screen, kind) for screen in self.screen_stack):
+            return False
+        self._uncover(lambda screen: isinstance(screen, kind))
+        return True
+
+    def _uncover(self, found: Callable[[Screen[object]], bool]) -> None:
+        """Close screens until one is found."""
+        while len(self.screen_stack) > 1 and not found(self.screen):
+            self.pop_screen()
+        self._show(self.view.snapshot)
+
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(HelpScreen(self.palette))
+        self.push_screen(HelpScreen(self.palette, self.screen.table if isinstance(self.screen, FullScreen) else KEYS))
 
     async def action_quit(self) -> None:
         """Ask what becomes of the training; a run that has ended needs no question."""
@@ -345,8 +439,3 @@ class PerxApp(App[Result]):
         self._left = result
         if self._event_loop is not None and not self._event_loop.is_closed():
             self._event_loop.call_soon_threadsafe(self.exit, result)
-
-
-def _saved(asked: Snapshot, new: Snapshot) -> bool:
-    """A checkpoint of the step at which it was asked for, or of a later one, is there."""
-    return new.checkpoint_step is not None and new.checkpoint_step >= asked.step

@@ -16,6 +16,14 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0, 500.0)
 
+PERIOD = 1.0
+"""Seconds that a chart stays as it is while points come: nobody sees more, and every redrawing costs bytes."""
+
+
+def due(drawn: float, now: float) -> bool:
+    """Whether a chart of the time `drawn` may be drawn anew."""
+    return not 0 <= now - drawn < PERIOD
+
 
 def ticks(low: float, high: float, most: int) -> list[float]:
     """At most `most` (at least 2) round numbers, evenly spaced, from at or below `low` to at or above `high`."""
@@ -56,10 +64,10 @@ def columns(xs: Sequence[float], ys: Sequence[float], low: float, high: float, c
 
 
 def braille(
-    values: Sequence[float | None], width: int, height: int, low: float, high: float
+    values: Sequence[float | None], width: int, height: int, low: float, high: float, *, filled: bool = True
 ) -> tuple[list[list[int]], list[list[bool]]]:
     """Bit patterns [row][cell] of the area under `values`, one per dot column (2 * width), and which cells hold its
-    edge.
+    edge; only the edge where it is not `filled`.
 
     `low` and `high` lie in the middle of the lowest and the highest row, where their labels and grid lines stand.
     """
@@ -75,7 +83,7 @@ def braille(
         level = min(dots - 1, max(0, round(1.5 + (value - low) * scale)))
         # The edge reaches to the left neighbour's level in this column, so that steep parts stay connected.
         start = level if previous is None else previous + (level > previous) - (level < previous)
-        for dot in range(max(start, level) + 1):
+        for dot in range(0 if filled else min(start, level), max(start, level) + 1):
             row, bit = divmod(dots - 1 - dot, 4)
             grid[row][column // 2] |= _DOTS[column % 2][bit]
             if dot >= min(start, level):
@@ -118,11 +126,55 @@ def plot(
     grid, edge = braille(columns(xs, ys, 0.0, end, 2 * span), span, rows, low, high)
     lines: list[Line] = []
     for row, cells in enumerate(grid):
-        label = labels.get(row)
-        axis: tuple[Part, Part] = ((label or "").rjust(margin), "dim"), ("┤" if label else "│", "faint")
-        lines.append((*axis, *_runs(cells, edge[row], style, fill, "┈" if label else " ")))
+        label = labels.get(row, "")
+        styles = [
+            style if at_edge else fill if bits else "faint" for bits, at_edge in zip(cells, edge[row], strict=True)
+        ]
+        lines.append((*_y_axis(label, margin), *_runs(cells, styles, "┈" if label else " ")))
     lines.extend(x_axis(end, margin, span, x_label))
     return lines
+
+
+def plot_shares(
+    series: Sequence[tuple[Sequence[float], Sequence[float], str]],
+    width: int,
+    height: int,
+    *,
+    x_label: Callable[[float], str],
+) -> list[Line]:
+    """Several lines (xs, ys, style) of shares in [0, 1] on one pair of axes; later lines lie over earlier ones.
+
+    Empty where there is no finite point or no room.
+    """
+    known = [(xs, ys, style) for xs, ys, style in series if any(math.isfinite(y) for y in ys)]
+    rows, margin = height - 2, 4
+    span = width - margin - 1
+    if not known or rows < 2 or width < 16:
+        return []
+    parts = min((n for n in (4, 5, 2) if rows > 2 * n), key=lambda n: (rows - 1) % n, default=1)
+    pitch = (rows - 1) // parts
+    labels = {rows - 1 - pitch * index: f"{100 * index // parts}%" for index in range(parts + 1)}
+    high = (rows - 1) / (pitch * parts)
+    end = roomy(max(1.0, *(xs[-1] for xs, _, _ in known)))
+    cells = [[0] * span for _ in range(rows)]
+    styles = [["faint"] * span for _ in range(rows)]
+    for xs, ys, style in known:
+        grid, _ = braille(columns(xs, ys, 0.0, end, 2 * span), span, rows, 0.0, high, filled=False)
+        for y, bits in enumerate(grid):
+            for x, pattern in enumerate(bits):
+                if pattern:
+                    cells[y][x] |= pattern
+                    styles[y][x] = style
+    lines: list[Line] = []
+    for row in range(rows):
+        label = labels.get(row, "")
+        lines.append((*_y_axis(label, margin), *_runs(cells[row], styles[row], "┈" if label else " ")))
+    lines.extend(x_axis(end, margin, span, x_label))
+    return lines
+
+
+def _y_axis(label: str, margin: int) -> tuple[Part, Part]:
+    return (label.rjust(margin), "dim"), ("┤" if label else "│", "faint")
 
 
 def roomy(end: float) -> float:
@@ -131,9 +183,8 @@ def roomy(end: float) -> float:
     return math.ceil(end / unit) * unit
 
 
-def _runs(cells: Sequence[int], edge: Sequence[bool], style: str, fill: str, empty: str) -> list[Part]:
-    """A row of patterns as parts, empty cells shown as `empty` in the faint style."""
-    styles = [style if at_edge else fill if bits else "faint" for bits, at_edge in zip(cells, edge, strict=True)]
+def _runs(cells: Sequence[int], styles: Sequence[str], empty: str) -> list[Part]:
+    """A row of patterns as parts, cells without a dot shown as `empty`."""
     parts: list[Part] = []
     start = 0
     for name, group in itertools.groupby(styles):

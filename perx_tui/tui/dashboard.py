@@ -10,8 +10,7 @@ from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
-from perx_tui.tui.arrangement import PANELS, SMALLEST, Arrangement, arrange
-from perx_tui.tui.lines import Line
+from perx_tui.tui.arrangement import PANELS, Arrangement, arrange
 from perx_tui.tui.panel import Lines, Panel
 from perx_tui.tui.panels.curve import Curve
 from perx_tui.tui.panels.episode import Episode
@@ -21,21 +20,13 @@ from perx_tui.tui.panels.header import Header
 from perx_tui.tui.panels.log import Log
 from perx_tui.tui.panels.losses import Losses
 from perx_tui.tui.panels.memory import MemoryPanel
+from perx_tui.tui.panels.notice import Notice
 from perx_tui.tui.panels.phases import Phases
 from perx_tui.tui.panels.replay import Replay
 from perx_tui.tui.panels.tabs import Tabs
 from perx_tui.tui.panels.throughput import Throughput
 from perx_tui.tui.theme import Palette
 from perx_tui.tui.view import View
-
-
-class Notice(Lines):
-    """Shown alone where the terminal is too small for anything else."""
-
-    def lines(self, width: int, height: int) -> list[Line]:
-        """Says which size is needed."""
-        columns, rows = SMALLEST
-        return [((f"{width}x{height} is too small,", ""),), ((f"needs {columns}x{rows}", "strong"),)]
 
 
 class _Places(Layout):

@@ -5,7 +5,7 @@ Keys that belong to tmux and screen (ctrl with a, b, o, s, j, h, m, z) are never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.app import App
 from textual.binding import Binding
@@ -27,8 +27,8 @@ TITLES = {
 TAB_NAMES = TITLES | {"throughput": "speed", "curve": "curve", "replay": "replay"}
 """Shorter names, for the row of tabs."""
 
-TRAINING, PANEL, PROGRAM = "Training", "Panels", "Program"
-GROUPS = (TRAINING, PANEL, PROGRAM)
+TRAINING, PANEL, SCREEN, PROGRAM = "Training", "Panels", "Screens", "Program"
+GROUPS = (TRAINING, PANEL, SCREEN, PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,14 @@ class Key:
     keys: str
     """Textual's names of the keys, separated by commas."""
     display: str
-    """What stands for the keys on the screen."""
+    """What stands for the keys on the screen; empty where the entry before speaks for this one too."""
     label: str
     """One or two words, for the footer."""
     help: str
     group: str
     action: str | None = None
-    """The app's action; None where Textual or the panel itself answers the key."""
+    """The app's action, or "screen." and one of the screen that is open; None where Textual or the panel itself answers
+    the key."""
     rank: int = 0
     """Place in the footer, 0 for none. A narrow footer keeps the small ranks."""
     command: str = ""
@@ -53,28 +54,97 @@ class Key:
 
 KEYS: tuple[Key, ...] = (
     Key("space", "space", "pause", "Pause training, or go on", TRAINING, "pause", 1, "Pause or resume training"),
-    Key("s", "s", "step", "One iteration, while paused", TRAINING, "step", 6, "Train one iteration"),
+    Key("s", "s", "step", "One iteration, while paused", TRAINING, "step", 8, "Train one iteration"),
     Key("c", "c", "checkpoint", "Save a checkpoint now", TRAINING, "checkpoint", 4, "Save a checkpoint"),
-    Key("n", "n", "next env", "Watch the next environment", TRAINING, "watch(1)", 5, "Watch the next environment"),
+    Key("n", "n", "next env", "Watch the next environment", TRAINING, "watch(1)", 9, "Watch the next environment"),
     Key("N", "N", "previous env", "Watch the one before", TRAINING, "watch(-1)", 0, "Watch the environment before"),
     *(
         Key(str(number), str(number), title, f"Go to {title}", PANEL, f"panel('{name}')", 0, f"Go to panel: {title}")
         for number, (name, title) in enumerate(((name, TITLES[name]) for name in PANELS), start=1)
     ),
     Key("tab", "tab", "next panel", "Next panel (shift: back)", PANEL),
-    Key("f,enter", "f enter", "maximize", "Maximize the panel", PANEL, "maximize", 7, "Maximize the panel"),
+    Key("f,enter", "f enter", "maximize", "Maximize the panel", PANEL, "maximize", 10, "Maximize the panel"),
     Key("escape", "esc", "restore", "Show all panels again", PANEL, "restore", 0, "Show all panels"),
     Key("up,down,pageup,pagedown,home,end", "↑ ↓", "scroll", "Scroll the log", PANEL),
+    Key("p", "p", "replay", "What is replayed, and why", SCREEN, "prioritization", 5, "Prioritization screen"),
+    Key("v", "v", "segment", "Watch a segment's steps", SCREEN, "segment", 6, "Segment viewer"),
+    Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
     Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 2, "Show the keys"),
-    Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 8),
+    Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 11),
     Key("q", "q", "quit", "Quit (asks first)", PROGRAM, "quit", 3, "Quit"),
 )
 
 
-def bindings() -> list[Binding]:
-    """Textual's bindings for every key that the app answers."""
+TABLE, STEPS, CHOICE, SETTINGS = "Table of segments", "Steps", "Which segment", "Settings"
+
+_BACK = Key("escape", "esc", "back", "Back", PROGRAM, "screen.back", 1)
+_HELP = Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 9)
+_SPACE = Key("space", "space", "pause", "Pause training, or go on", TRAINING, "pause", 6)
+
+PRIORITIZATION_KEYS: tuple[Key, ...] = (
+    Key("tab,right_square_bracket", "tab", "next tab", "Next tab", PROGRAM, "screen.tab(1)", 5),
+    Key("shift+tab,left_square_bracket", "", "", "Tab before", PROGRAM, "screen.tab(-1)"),
+    Key("up", "↑ ↓", "choose", "Choose a segment", TABLE, "screen.move(-1)", 4),
+    Key("down", "", "", "Segment below", TABLE, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "A page up or down", TABLE, "screen.page(-1)"),
+    Key("pagedown", "", "", "A page down", TABLE, "screen.page(1)"),
+    Key("home", "home end", "", "The first, the last", TABLE, "screen.move(-1000000)"),
+    Key("end", "", "", "The last", TABLE, "screen.move(1000000)"),
+    Key("left", "← →", "sort", "Sort by another column", TABLE, "screen.sort(-1)", 3),
+    Key("right", "", "", "Sort by the next column", TABLE, "screen.sort(1)"),
+    Key("r", "r", "reverse", "Reverse the order", TABLE, "screen.reverse", 7),
+    Key("enter", "enter", "watch", "Watch the chosen segment", TABLE, "screen.open", 2),
+    _SPACE,
+    Key("e", "e", "edit", "Change settings", PROGRAM, "editor", 8),
+    _BACK,
+    _HELP,
+)
+"""Keys of the prioritization screen; those of the app that it does not name stay in force."""
+
+VIEWER_KEYS: tuple[Key, ...] = (
+    Key("space", "space", "play", "Play, or hold", STEPS, "screen.play", 2),
+    Key("left", "← →", "step", "A step back or on", STEPS, "screen.move(-1)", 3),
+    Key("right", "", "", "A step on", STEPS, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "Eight steps back or on", STEPS, "screen.move(-8)"),
+    Key("pagedown", "", "", "Eight steps on", STEPS, "screen.move(8)"),
+    Key("home", "home end", "", "The first step, the last", STEPS, "screen.move(-1000000)"),
+    Key("end", "", "", "The last step", STEPS, "screen.move(1000000)"),
+    Key("j", "j", "surprise", "Largest surprise, next", STEPS, "screen.jump", 4),
+    Key("plus,equals_sign", "+ -", "speed", "Play faster or slower", STEPS, "screen.speed(1)", 8),
+    Key("minus", "", "", "Slower", STEPS, "screen.speed(-1)"),
+    Key("h", "h", "highest", "Highest priority", CHOICE, "screen.choose('priority')", 6),
+    Key("u", "u", "most used", "Most used", CHOICE, "screen.choose('uses')", 7),
+    Key("o", "o", "oldest", "Oldest", CHOICE, "screen.choose('age')", 9),
+    Key("x", "x", "random", "At random", CHOICE, "screen.choose('random')", 10),
+    Key("n", "n N", "next", "Rank below, rank above", CHOICE, "screen.rank(1)", 5),
+    Key("N", "", "", "The one before in rank", CHOICE, "screen.rank(-1)"),
+    Key("r", "r", "newest", "Ask again: the newest data", CHOICE, "screen.refresh_segment", 11),
+    _BACK,
+    replace(_HELP, rank=12),
+)
+"""Keys of the segment viewer."""
+
+EDITOR_KEYS: tuple[Key, ...] = (
+    Key("up", "↑ ↓", "choose", "Choose a setting, a word", SETTINGS, "screen.move(-1)", 3),
+    Key("down", "", "", "The setting below", SETTINGS, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "A page up or down", SETTINGS, "screen.page(-1)"),
+    Key("pagedown", "", "", "A page down", SETTINGS, "screen.page(1)"),
+    Key("home", "home end", "", "The first, the last", SETTINGS, "screen.move(-1000000)"),
+    Key("end", "", "", "The last", SETTINGS, "screen.move(1000000)"),
+    Key("enter", "enter", "change", "Change it, apply it", SETTINGS, "screen.confirm", 2),
+    Key("letters", "a ... z", "", "Find a setting by letters", SETTINGS),
+    Key("backspace", "bksp", "", "Erase a letter", SETTINGS, "screen.erase"),
+    Key("ctrl+u", "^u", "undo", "Take the last change back", SETTINGS, "screen.undo", 4),
+    Key("escape", "esc", "back", "Cancel, or back", PROGRAM, "screen.back", 1),
+    Key("f1", "F1", "help", "Show the keys", PROGRAM, "help", 5),
+)
+"""Keys of the editor. Letters belong to the filter and to the value there, so none of them is a command."""
+
+
+def bindings(table: tuple[Key, ...] = KEYS) -> list[Binding]:
+    """Textual's bindings for every key of `table` that an action answers."""
     return [
         Binding(key.keys, key.action, key.help, show=False)
-        for key in KEYS
+        for key in table
         if key.action is not None and key.keys != App.COMMAND_PALETTE_BINDING
     ]

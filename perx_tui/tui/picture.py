@@ -13,12 +13,35 @@ if TYPE_CHECKING:
 _REMEMBERED = 1024
 _UPPER_HALF = 0x2580
 
+_LETTERS = {
+    "background": " ",
+    "floor": " ",
+    "seen": ".",
+    "wall": "#",
+    "paddle": "=",
+    "ball": "o",
+    "goal": "G",
+    "agent": "@",
+    "brick1": "7",
+    "brick2": "7",
+    "brick3": "4",
+    "brick4": "4",
+    "brick5": "1",
+    "brick6": "1",
+}
+"""What stands for a role where there are no colours, "x" for one that is not known here. Bricks tell their worth."""
+
+_ARROWS = {0x25B2: "^", 0x25BA: ">", 0x25BC: "v", 0x25C4: "<"}
+_GROUND = ("background", "floor", "seen")
+
 
 class Picture:
     """Turns states into lines. Most rows of a picture were also in an earlier one, so rows are remembered."""
 
-    def __init__(self, renderer: Renderer, roles: Sequence[str]) -> None:
+    def __init__(self, renderer: Renderer, roles: Sequence[str], *, plain: bool = False) -> None:
+        """`plain`: letters in the place of colours."""
         self._renderer = renderer
+        self._plain = plain
         self._roles = roles
         self._rows: dict[bytes, Line] = {}
         self._scales: dict[tuple[int, int], int] = {}
@@ -49,6 +72,21 @@ class Picture:
         """Rows of the picture in its small size."""
         return self._renderer.size(1)[0]
 
+    @property
+    def plain(self) -> bool:
+        """Whether letters stand in the place of colours."""
+        return self._plain
+
+    @plain.setter
+    def plain(self, plain: bool) -> None:
+        if plain != self._plain:
+            self._plain = plain
+            self._rows.clear()
+
+    def size(self, scale: int) -> tuple[int, int]:
+        """Rows and columns of the picture."""
+        return self._renderer.size(scale)
+
     def caption(self, state: bytes) -> str:
         """What the environment says about a state."""
         return self._renderer.caption(state)
@@ -59,6 +97,8 @@ class Picture:
 
     def _line(self, cells: Sequence[Sequence[int]]) -> Line:
         """Neighbouring cells of the same colours as one part."""
+        if self._plain:
+            return (("".join(self._letter(*cell) for cell in cells), ""),)
         parts: list[Part] = []
         text, current = "", ""
         for glyph, foreground, background in cells:
@@ -72,6 +112,20 @@ class Picture:
             text += chr(glyph) if glyph >= 0x20 else " "
         parts.append((text, current))
         return tuple(parts)
+
+    def _letter(self, glyph: int, foreground: int, background: int) -> str:
+        """A cell without colours: of the two halves the one that matters more, what moves before what stands."""
+        upper, lower = self._role(foreground), self._role(background)
+        if glyph != _UPPER_HALF:
+            return _ARROWS.get(glyph) or (
+                chr(glyph) if 0x20 < glyph < 0x7F else self._letter(_UPPER_HALF, background, background)
+            )
+        for mover in ("ball", "paddle", "agent", "goal"):
+            if mover in (upper, lower):
+                return _LETTERS[mover]
+        if upper in _GROUND:
+            upper = lower if lower not in _GROUND else upper
+        return _LETTERS.get(upper, "x")
 
     def _role(self, number: int) -> str:
         return self._roles[number] if number < len(self._roles) else "text"

@@ -11,6 +11,7 @@ from types import FrameType
 
 from perx_tui.tui.app import PerxApp, Result
 from perx_tui.tui.driver import TerminalDriver
+from perx_tui.tui.meter import Meter
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -63,6 +64,7 @@ def run_app(
             theme=theme,
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
+            cost=Meter(lambda: terminal.bytes_written).text,
         )
         app.driver_class = TerminalDriver
         with _signals(app.leave):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine import Snapshot
+from engine import Profile, Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,10 @@ class Session(Protocol):
     def is_alive(self) -> bool:
         """Whether it has been started and has not ended."""
 
+    @property
+    def profile(self) -> Profile:
+        """The settings in force."""
+
     def start(self) -> None:
         """Begin training."""
 
@@ -55,6 +59,15 @@ class Session(Protocol):
 
     def watch(self, environment: int | None) -> None:
         """Choose the environment whose clips the snapshots carry."""
+
+    def set(self, key: str, value: object) -> None:
+        """Change a live setting; ProfileError at once when the key or the value will not do."""
+
+    def show_segment(self, by: str = "priority", index: int = 0) -> None:
+        """Ask for a segment to look at: by "priority", "uses", "age", "random" or "index". It comes with a snapshot."""
+
+    def inspect(self, wanted: bool) -> None:
+        """Whether snapshots shall list every segment."""
 
     def stop(self, checkpoint: bool = True) -> None:
         """End the run, by default with a checkpoint."""

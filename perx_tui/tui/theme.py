@@ -130,6 +130,11 @@ class Palette:
         self.colors: Mapping[str, Color] = colors
         self._styles: dict[str, Style] = {"": self._make("text"), "strong": self._make("text", bold=True)}
 
+    @property
+    def monochrome(self) -> bool:
+        """Whether the hues are shades of grey, so that nothing can be told by them."""
+        return all(max(self.colors[hue].rgb) - min(self.colors[hue].rgb) < 24 for hue in _HUES)
+
     def style(self, name: str) -> Style:
         """The style called `name`; raises KeyError for a name that no palette has."""
         style = self._styles.get(name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine import Snapshot
+from engine import Profile, Snapshot
+from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
+from perx_tui.tui.replay_past import ReplayPast
 
 STATES: dict[str, tuple[str, str]] = {
     "starting": ("○ starting", "blue"),
@@ -29,6 +31,15 @@ class View:
     """What was asked for and is not confirmed yet: "pausing…"."""
     notice: str = ""
     """A short message about the last key, gone after a few seconds."""
+
+    past: ReplayPast = field(default_factory=ReplayPast)
+    profile: Profile | None = None
+    """The settings in force, None where nobody knows them."""
+    edits: Edits = field(default_factory=Edits)
+    now: float = 0.0
+    """Seconds by the app's clock, for what is drawn at most once a second."""
+    cost: str = ""
+    """What the screen itself costs, for the footer."""
 
     def metric(self, key: str) -> float | None:
         """The newest value of a metric, None while it has none."""

@@ -11,11 +11,12 @@ METRIC = "episode/score"
 
 
 class Curve(Panel):
-    """A braille chart that is drawn anew only when a point has come or the size has changed."""
+    """A braille chart that is drawn anew when a point has come, at most once a second, or the size has changed."""
 
     number = 3
     title = "learning curve"
     _key: tuple[int, int, int] | None = None
+    _drawn = -chart.PERIOD
     _lines: list[Line]
 
     def summary(self) -> list[Line]:
@@ -36,8 +37,10 @@ class Curve(Panel):
         if series is None or not series.xs:
             return centered("no episode has ended yet", width, height)
         key = (self.view.history.version, width, height)
-        if key != self._key:
-            self._key = key
+        if key != self._key and (
+            self._key is None or self._key[1:] != key[1:] or chart.due(self._drawn, self.view.now)
+        ):
+            self._key, self._drawn = key, self.view.now
             self._lines = chart.plot(
                 series.xs, series.ys, width, height, style="green", fill="fill", x_label=step_tick, y_label=score_tick
             )

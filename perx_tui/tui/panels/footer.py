@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perx_tui.tui.keys import KEYS
-from perx_tui.tui.lines import Line, Part
+from perx_tui.tui.keys import KEYS, Key
+from perx_tui.tui.lines import Line, Part, spread
 from perx_tui.tui.panel import Bar
 
 
@@ -11,27 +11,37 @@ class Footer(Bar):
     """Keys from the key table by rank, as many as fit; labels follow the state of the run."""
 
     maximized = False
+    table: tuple[Key, ...] = KEYS
+    idle: frozenset[str] = frozenset()
+    """Labels of keys that would do nothing now."""
 
     def lines(self, width: int, height: int) -> list[Line]:
         """One line of keys and labels."""
         parts: list[Part] = []
         spans: list[tuple[int, int, str]] = []
-        left = width
-        for key in sorted((key for key in KEYS if key.rank), key=lambda key: key.rank):
+        cost = self.view.cost if width >= 100 else ""
+        used, room = 0, width - (len(cost) + 2 if cost else 0)
+        for key in sorted((key for key in self.table if key.rank), key=self._place):
             label = self._label(key.label)
-            shown = key.display.split()[0]
+            shown = key.display if key.display[0] in "←↑" else key.display.split()[0]
             gap = "   " if parts else " "
             size = len(gap) + len(shown) + 1 + len(label)
-            if label and size <= left:
+            if label and used + size <= room:
                 parts.extend(((gap + shown, "blue+"), (" " + label, "dim")))
-                spans.append((width - left + len(gap), width - left + size, key.action or ""))
-                left -= size
+                spans.append((used + len(gap), used + size, key.action or ""))
+                used += size
         self.spans = spans
-        return [tuple(parts)]
+        return [spread(tuple(parts), ((cost + " ", "dim"),) if cost else (), width)]
+
+    def _place(self, key: Key) -> int:
+        """A maximized panel's way back comes before what can be seen on the other screens."""
+        return 1 if self.maximized and key.label == "maximize" else key.rank
 
     def _label(self, label: str) -> str:
         """The label that is true now; empty for a key that would do nothing."""
         snapshot = self.view.snapshot
+        if label in self.idle:
+            return ""
         if label == "maximize" and self.maximized:
             return "restore"
         if snapshot.ended:

@@ -30,7 +30,9 @@ class Replay(Panel):
         if not replay.segments:
             return []
         draws, segments = fmt.count(replay.draws), fmt.count(replay.segments)
-        return [((f"{draws} draws of {segments} segments", "dim"),), ((f"{draws} of {segments}", "dim"),)]
+        short: Line = ((f"{draws} of {segments}", "dim"),)
+        middle: Line = ((f"{draws} draws of {segments} segments", "dim"),)
+        return [(*middle, ("  p", "blue+"), (" more", "dim")), middle, short]
 
     def body(self, width: int, height: int) -> list[Line]:
         """Three blocks side by side where the panel is wide, figures over histograms where it is not."""
@@ -72,6 +74,12 @@ class Replay(Panel):
             "weight mean": _fixed(metric("replay/weight_mean")),
             "weight max": _fixed(metric("replay/weight_max")),
         }
+        if metric("replay/age_mean") is not None:
+            # Kept segments are the news then; what the weights are at least, and entropy beside the effective size,
+            # say little more.
+            del fixed["weight min"], fixed["entropy"]
+            fixed["older"] = fmt.percent(metric("replay/old_share"))
+            fixed["age mean"] = _fixed(metric("replay/age_mean"))
         return [pair(label, value, width) for label, value in fixed.items()]
 
     def _uses(self, replay: ReplayView, width: int, height: int) -> list[Line]:

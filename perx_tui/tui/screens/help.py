@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
-from perx_tui.tui.keys import KEYS, PANEL, PROGRAM, TRAINING
+from perx_tui.tui.keys import KEYS, PANEL, PROGRAM, SCREEN, TRAINING, Key
 from perx_tui.tui.lines import EMPTY, Line, beside
 from perx_tui.tui.panel import Lines
 from perx_tui.tui.theme import Palette
@@ -20,14 +20,23 @@ _LEFT, _RIGHT = 36, 36
 
 
 class _Keys(Lines):
-    """Keys of the training and the program at the left, of the panels at the right; one column where it is narrow."""
+    """Keys of the training, the screens and the program at the left, of the panels at the right; one column where it is
+    narrow. A full screen's own keys stand at the left, those of the program that it leaves in force at the right."""
 
     DEFAULT_CSS = "_Keys { width: 100%; height: auto; }"
+    table: tuple[Key, ...] = KEYS
 
     def lines(self, width: int, height: int) -> list[Line]:
         """Headings and keys."""
-        left = [*_group(TRAINING), EMPTY, *_group(PROGRAM)]
-        right = _group(PANEL)
+        if self.table is KEYS:
+            left = [*_group(TRAINING, KEYS), EMPTY, *_group(SCREEN, KEYS), EMPTY, *_group(PROGRAM, KEYS)]
+            right = _group(PANEL, KEYS)
+        else:
+            groups = list(dict.fromkeys(key.group for key in self.table))
+            own = [group for group in groups if group not in (TRAINING, PROGRAM)]
+            left = [line for group in own for line in (*_group(group, self.table), EMPTY)]
+            right = [line for group in groups if group not in own for line in (*_group(group, self.table), EMPTY)]
+            right += _group(SCREEN, KEYS) if any("question_mark" in key.keys for key in self.table) else []
         if width < _LEFT + _RIGHT + 2:
             return [*left, EMPTY, *right]
         return [EMPTY, *beside([(left, _LEFT), (right, _RIGHT)], max(len(left), len(right)), 2), EMPTY]
@@ -37,9 +46,11 @@ class _Keys(Lines):
         return len(self.lines(width, 0))
 
 
-def _group(name: str) -> list[Line]:
+def _group(name: str, table: tuple[Key, ...]) -> list[Line]:
     rows: list[Line] = [((name, "strong"),)]
-    rows.extend(((key.display.rjust(7) + "  ", "blue+"), (key.help, "")) for key in KEYS if key.group == name)
+    keys = [key for key in table if key.group == name and key.display]
+    margin = max(7, *(len(key.display) for key in keys))
+    rows.extend(((key.display.rjust(margin) + "  ", "blue+"), (key.help, "")) for key in keys)
     return rows
 
 
@@ -56,9 +67,11 @@ class HelpScreen(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f1,enter,space", "dismiss", show=False)]
 
-    def __init__(self, palette: Palette) -> None:
+    def __init__(self, palette: Palette, table: tuple[Key, ...] = KEYS) -> None:
+        """`table`: the keys of the screen that it was called from."""
         super().__init__()
         self._keys = _Keys(palette, id="keys")
+        self._keys.table = table
 
     def compose(self) -> ComposeResult:
         """A frame around the table."""

@@ -16,11 +16,16 @@ from engine import (
     ROLES,
     Clip,
     Frame,
+    Histogram,
     LogLine,
     Memory,
     Phase,
+    Profile,
+    ProfileError,
     ReplayView,
+    SegmentStep,
     SegmentSummary,
+    SegmentView,
     Snapshot,
 )
 
@@ -144,7 +149,6 @@ def metrics(iteration: int) -> dict[str, float]:
 
 def running(iteration: int = 250, environment: int = 0) -> Snapshot:
     """A healthy run on a CPU after `iteration` iterations."""
-    agents = random.Random(iteration)
     return Snapshot(
         sequence=iteration,
         state="running",
@@ -172,31 +176,102 @@ def running(iteration: int = 250, environment: int = 0) -> Snapshot:
             machine_used=int(5.6 * GIB),
             machine_total=16 * GIB,
         ),
-        replay=ReplayView(
-            scheme="prioritized",
-            segments=512,
-            draws=512,
-            uses_histogram=(185, 177, 91, 38, 14, 5, 1, 1),
-            priority_histogram=(2, 5, 9, 22, 41, 67, 90, 101, 84, 51, 26, 9, 3, 2),
-            priority_range=(0.0021, 14.2),
-            top=tuple(
-                SegmentSummary(
-                    index=(agent := agents.randrange(512)),
-                    agent=agent,
-                    priority=14.2 / (1 + 0.15 * k),
-                    probability=0.011 / (1 + k),
-                    uses=7 - k // 2,
-                    age=0,
-                    score=float(30 - 2 * k),
-                )
-                for k in range(10)
-            ),
-        ),
+        replay=replay(iteration),
         clip=clip(iteration, environment),
         log=tuple(log(iteration)),
         checkpoint="step-000008000000",
         checkpoint_step=8_000_000,
     )
+
+
+def replay(iteration: int) -> ReplayView:
+    """What prioritized replay did in an iteration whose segments are all fresh."""
+    agents = random.Random(iteration)
+    noise = random.Random(iteration)
+    return ReplayView(
+        scheme="prioritized",
+        segments=512,
+        fresh=512,
+        draws=512,
+        uses_histogram=(185, 177, 91, 38, 14, 5, 1, 1),
+        priority_histogram=(2, 5, 9, 22, 41, 67, 90, 101, 84, 51, 26, 9, 3, 2),
+        priority_range=(0.0021 * math.exp(noise.gauss(0, 0.1)) if iteration != 250 else 0.0021, 14.2),
+        weights=Histogram(tuple(max(0, round(90 * math.exp(-(((k - 9) / 4) ** 2)))) for k in range(20)), 0.4, 1.1),
+        clip_by_age=((0, 0.112),),
+        top=tuple(
+            SegmentSummary(
+                index=(agent := agents.randrange(512)),
+                agent=agent,
+                priority=14.2 / (1 + 0.15 * k),
+                probability=0.011 / (1 + k),
+                uses=7 - k // 2,
+                age=0,
+                score=float(30 - 2 * k),
+            )
+            for k in range(10)
+        ),
+    )
+
+
+def kept(iteration: int = 250) -> Snapshot:
+    """A run that keeps older segments, while somebody inspects it."""
+    draw = random.Random(iteration)
+    base = running(iteration)
+    table = []
+    for index in range(1024):
+        age = 0 if index < 512 else 1 + int(draw.expovariate(0.5))
+        priority = math.exp(draw.gauss(0, 1.4))
+        table.append(
+            SegmentSummary(
+                index=index,
+                agent=index if index < 512 else draw.randrange(512),
+                priority=priority,
+                probability=priority / 3000,
+                uses=min(9, int(draw.expovariate(1.2 / (0.3 + priority)))),
+                age=age,
+                score=float(draw.choice((0, 0, 1, 4, 7, 12))),
+            )
+        )
+    table.sort(key=lambda each: -each.priority)
+    ages = [sum(min(7, each.age) == age for each in table if each.uses) for age in range(8)]
+    view = replace(
+        base.replay,
+        segments=1024,
+        draws=1024,
+        ages=Histogram(tuple(ages), 0.0, 8.0),
+        clip_by_age=((0, 0.101), (1, 0.134), (2, 0.171), (4, 0.228), (8, 0.307)),
+        table=tuple(table),
+        top=tuple(table[:10]),
+    )
+    older = {"replay/old_share": 0.5, "replay/age_mean": 1.31, "replay/age_max": 12.0}
+    return replace(base, replay=view, metrics={**base.metrics, **older})
+
+
+def segment(iteration: int = 250, by: str = "priority", index: int = 0, steps: int = 64) -> SegmentView:
+    """A segment in which a ball is missed at step 41: nothing surprises before, and the most there."""
+    seed = random.Random(f"{by} {index}")
+    start = seed.randrange(7) * 64
+    made = []
+    for step in range(steps):
+        shown = frame(start + step)
+        surprise = -1.7 * math.exp(-((step - 41) ** 2) / 6) + 0.6 * math.exp(-((step - 17) ** 2) / 3)
+        likely = 0.45 + 0.4 * math.sin(step / 5)
+        probabilities = (likely, (1 - likely) * 0.7, (1 - likely) * 0.3)
+        made.append(
+            SegmentStep(
+                state=shown.state,
+                action=shown.action,
+                probabilities=probabilities,
+                value=shown.value,
+                reward=1.0 if step % 17 == 16 else 0.0,
+                advantage=surprise + seed.gauss(0, 0.05),
+                ratio=1 + 0.1 * math.sin(step / 3),
+                done=step == 44,
+            )
+        )
+    agent = index if by == "index" else seed.randrange(512)
+    summary = SegmentSummary(agent, agent, 14.2 / (1 + 0.15 * index), 0.011, 7, 0, 3.0)
+    return SegmentView(by, summary, iteration, index if by == "priority" else seed.randrange(512), tuple(made))
 
 
 def log(iteration: int) -> list[LogLine]:
@@ -256,6 +331,7 @@ class FakeSession:
         self.commands: list[tuple[str, object]] = []
         self.obey = obey
         self.past = [metrics(i) for i in range(1, (self.current.iteration if past is None else past) + 1)]
+        self.profile = Profile.load("breakout.toml")
 
     def _command(self, name: str, value: object = None, **changes: object) -> None:
         self.commands.append((name, value))
@@ -294,6 +370,18 @@ class FakeSession:
     def watch(self, environment: int | None) -> None:
         self._command("watch", environment, clip=clip(self.current.iteration, environment or 0))
 
+    def set(self, key: str, value: object) -> None:
+        if not self.profile.info(key).live:
+            raise ProfileError(f"{key} cannot be changed while training")
+        self.profile = self.profile.with_value(key, value)
+        self._command("set", (key, value))
+
+    def show_segment(self, by: str = "priority", index: int = 0) -> None:
+        self._command("segment", (by, index), segment=segment(self.current.iteration, by, index))
+
+    def inspect(self, wanted: bool) -> None:
+        self._command("inspect", wanted)
+
     def stop(self, checkpoint: bool = True) -> None:
         self._command("stop", checkpoint, state="stopped", stage="")
 
@@ -314,6 +402,8 @@ class LiveSession(FakeSession):
         self._environment = 0
         self._stopped = False
         self._saved: int | None = None
+        self._asked: tuple[str, int] | None = None
+        self._inspected = False
 
     def start(self) -> None:
         super().start()
@@ -332,7 +422,11 @@ class LiveSession(FakeSession):
         if self.current.iteration != iteration or (
             self.current.clip and self.current.clip.environment != self._environment
         ):
-            self.current = running(iteration, self._environment)
+            fresh = kept(iteration) if self._inspected else running(iteration)
+            shown = self.current.segment
+            if self._asked is not None:
+                shown, self._asked = segment(iteration, *self._asked), None
+            self.current = replace(fresh, clip=clip(iteration, self._environment), segment=shown)
         state = "stopped" if self._stopped else "paused" if self._held is not None else "running"
         stage = "" if state != "running" else ("collect" if elapsed % self._period < 0.3 else "train 3/8")
         changes: dict[str, object] = {"state": state, "stage": stage}
@@ -361,6 +455,14 @@ class LiveSession(FakeSession):
     def watch(self, environment: int | None) -> None:
         self.commands.append(("watch", environment))
         self._environment = environment or 0
+
+    def show_segment(self, by: str = "priority", index: int = 0) -> None:
+        self.commands.append(("segment", (by, index)))
+        self._asked = by, index
+
+    def inspect(self, wanted: bool) -> None:
+        self.commands.append(("inspect", wanted))
+        self._inspected = wanted
 
     def stop(self, checkpoint: bool = True) -> None:
         self.commands.append(("stop", checkpoint))

@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from perx_tui.tui import PerxApp
-from perx_tui.tui.keys import GROUPS, KEYS
+from perx_tui.tui.keys import EDITOR_KEYS, GROUPS, KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, Key
+from perx_tui.tui.screens.editor import EditorScreen
+from perx_tui.tui.screens.full import FullScreen
+from perx_tui.tui.screens.prioritization import PrioritizationScreen
+from perx_tui.tui.screens.segment import SegmentScreen
+
+TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS)
 
 
-def test_every_action_of_the_table_exists() -> None:
-    for key in KEYS:
+@pytest.mark.parametrize(
+    ("table", "screen"),
+    [
+        (KEYS, FullScreen),
+        (PRIORITIZATION_KEYS, PrioritizationScreen),
+        (VIEWER_KEYS, SegmentScreen),
+        (EDITOR_KEYS, EditorScreen),
+    ],
+)
+def test_every_action_of_the_tables_exists(table: tuple[Key, ...], screen: type) -> None:
+    for key in table:
         if key.action is not None:
-            assert hasattr(PerxApp, "action_" + key.action.partition("(")[0]), key
+            owner = screen if key.action.startswith("screen.") else PerxApp
+            assert hasattr(owner, "action_" + key.action.removeprefix("screen.").partition("(")[0]), key
 
 
-def test_no_key_stands_for_two_things() -> None:
-    used = Counter(name for key in KEYS for name in key.keys.split(","))
+@pytest.mark.parametrize("table", TABLES)
+def test_no_key_stands_for_two_things(table: tuple[Key, ...]) -> None:
+    used = Counter(name for key in table for name in key.keys.split(","))
     assert [name for name, times in used.items() if times > 1] == []
 
 
 def test_no_key_is_taken_from_tmux_or_screen() -> None:
     taken = {f"ctrl+{letter}" for letter in "abosjhmz"}
-    used = {name for key in KEYS for name in key.keys.split(",")}
+    used = {name for table in TABLES for key in table for name in key.keys.split(",")}
     used |= {binding.key for binding in PerxApp.BINDINGS}  # type: ignore[union-attr]
     assert used.isdisjoint(taken)
 
 
 def test_ranks_in_the_footer_are_unique_and_groups_are_known() -> None:
-    ranks = [key.rank for key in KEYS if key.rank]
-    assert len(ranks) == len(set(ranks))
+    for table in TABLES:
+        ranks = [key.rank for key in table if key.rank]
+        assert len(ranks) == len(set(ranks))
     assert {key.group for key in KEYS} == set(GROUPS)
