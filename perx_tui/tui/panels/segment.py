@@ -68,6 +68,9 @@ class Facts(Lines, _Watched):
             ("drawn with", fmt.percent(summary.probability)),
         ]
         chosen = f" {WORDS.get(segment.chosen, segment.chosen)}"
+        if segment.chosen == "index":
+            # An index names a segment within one iteration: what comes is what has this index when it is looked up.
+            chosen = f" segment {summary.index} now"
         line: list[Part] = [(chosen, "blue+")]
         if self.watching.waiting:
             line = [(f" asked {WORDS[by]}…", "yellow+")]

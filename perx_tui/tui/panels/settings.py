@@ -8,7 +8,7 @@ from textual.message import Message
 from engine import FieldInfo
 from perx_tui import format as fmt
 from perx_tui.tui.editing import alternatives, find, spell
-from perx_tui.tui.lines import EMPTY, Line, Part, centered, clean, shorten, wrap
+from perx_tui.tui.lines import EMPTY, Line, Part, cells, centered, clean, shorten, wrap
 from perx_tui.tui.panel import Panel
 
 _KEY, _VALUE = 26, 12
@@ -205,8 +205,10 @@ class EditsPanel(Panel):
             return centered("none yet; they are kept in events.jsonl too", width, height)
         lines: list[Line] = []
         for edit in reversed(made[-height:]):
-            change = f"{clean(spell(edit.old))} → {clean(spell(edit.new))}"
             step: Part = (f"step {fmt.count(edit.step).rjust(6)}  ", "dim")
+            change: Part = (f"{clean(spell(edit.old))} → {clean(spell(edit.new))}", "strong")
             undone: Part = ("  undone", "yellow") if edit.undo else ("", "")
-            lines.append((step, (edit.key + "  ", ""), (change, "strong"), undone))
-        return lines
+            whole: Line = (step, (edit.key + "  ", ""), change, undone)
+            fits = cells(whole) <= width or height < 2
+            lines.extend([whole] if fits else [(step, (edit.key, "")), ((" " * len(step[0]), ""), change, undone)])
+        return lines[:height]

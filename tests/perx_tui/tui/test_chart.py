@@ -86,3 +86,21 @@ def test_the_axis_stays_where_it_is_while_points_come() -> None:
     ends = {chart.roomy(x * 32_768.0) for x in range(240, 256)}
     assert len(ends) <= 3
     assert all(x * 32_768 <= chart.roomy(x * 32_768.0) <= 1.07 * x * 32_768 for x in range(1, 2000))
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=80), min_size=1, max_size=4),
+    st.integers(0, 120),
+    st.integers(0, 40),
+)
+def test_every_row_of_a_chart_of_shares_has_its_width(series: list[list[float]], width: int, height: int) -> None:
+    given_ = [([float(x) for x in range(1, len(ys) + 1)], ys, "green") for ys in series]
+    lines = chart.plot_shares(given_, width, height, x_label=lambda x: f"{x:g}")
+    assert len(lines) in (0, height)
+    assert all(cells(line) == width for line in lines)
+
+
+def test_lines_of_shares_lie_between_nothing_and_all() -> None:
+    rows = text_of(chart.plot_shares([([1, 2], [0, 0], "blue"), ([1, 2], [1, 1], "red")], 40, 11, x_label=str))
+    marked = [row.partition("┤")[0].strip() for row in rows if any("\u2801" <= cell <= "\u28ff" for cell in row)]
+    assert marked == ["100%", "0%"]
