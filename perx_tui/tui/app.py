@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal, cast
 
+from rich.console import RenderableType
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -31,6 +32,7 @@ from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, Choice, QuitScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import DARK, THEMES, Palette
+from perx_tui.tui.updates import cropped
 from perx_tui.tui.view import View
 from perx_tui.tui.watching import Watching
 
@@ -199,6 +201,10 @@ class PerxApp(App[Result]):
             full.show(self.view)
         elif len(self.screen_stack) == 1:
             self.dashboard.show(self.view)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        # Textual has no public place to put this; without it the screen only costs more.
+        super()._display(screen, cropped(renderable))
 
     @property
     def _full(self) -> FullScreen | None:

@@ -64,6 +64,49 @@ def test_everything_is_shown_at_160x48_and_follows_a_resize() -> None:
         assert terminal.wait_exit() == 0
 
 
+def test_cropped_updates_leave_the_same_screen_as_a_full_one() -> None:
+    """Law: after many partial updates every cell that stands still has the character and the colours that a redrawn screen has."""
+    with start(160, 48) as terminal:
+        terminal.wait_for("running")
+        terminal.wait_for("score")
+        for key, answer in (("", "throughput"), ("p", "priorities"), ("v", "surprise")):
+            terminal.send(key)
+            terminal.wait_for(answer)
+            terminal.pump(2.0)
+        terminal.send("h")
+        terminal.wait_for("by priority")
+        for _ in range(12):
+            terminal.send("\x1b[C")
+            terminal.pump(0.05)
+        terminal.send("p")
+        terminal.pump(1.5)
+        terminal.send("\x1b")
+        terminal.wait_for("learning curve")
+        terminal.pump(1.5)
+        terminal.send(" ")
+        terminal.wait_for("paused")
+        terminal.pump(1.0)
+        before = cells_of(terminal)
+        terminal.send("?")
+        terminal.wait_for("esc closes")
+        terminal.send("?")
+        terminal.pump(1.0)
+        after = cells_of(terminal)
+        for y in range(48):
+            # The game is played on to the end of its last clip.
+            first = 77 if y >= 14 else 0
+            assert before[y][first:] == after[y][first:], y
+
+
+def cells_of(terminal: Terminal) -> list[list[tuple[str, str, str, bool]]]:
+    """Every cell of the screen with its looks."""
+    buffer = terminal.screen.buffer
+    return [
+        [(cell.data, cell.fg, cell.bg, cell.bold) for cell in (buffer[y][x] for x in range(terminal.screen.columns))]
+        for y in range(terminal.screen.lines)
+    ]
+
+
 def test_output_of_libraries_stays_off_the_screen_and_is_not_lost() -> None:
     """Bytes written to descriptors 1 and 2 from outside Python would land between the panels."""
     with start(80, 24, "noisy") as terminal:
