@@ -1,7 +1,7 @@
 """Partial updates of the screen in fewer bytes.
 
 Textual writes a changed stretch of a row from the left edge of its widget on. Most of what changes here stands at the
-right end of a row (a figure, a ball), so cropping at both ends saves a third of all bytes.
+right end of a row (a figure, a ball), so cropping at both ends leaves about a quarter of the bytes.
 """
 
 from __future__ import annotations

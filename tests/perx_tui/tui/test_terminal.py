@@ -65,7 +65,7 @@ def test_everything_is_shown_at_160x48_and_follows_a_resize() -> None:
 
 
 def test_cropped_updates_leave_the_same_screen_as_a_full_one() -> None:
-    """Law: after many partial updates every cell that stands still has the character and the colours that a redrawn screen has."""
+    """Law: after many partial updates every cell that stands still looks as on a screen that is drawn anew."""
     with start(160, 48) as terminal:
         terminal.wait_for("running")
         terminal.wait_for("score")
@@ -92,8 +92,8 @@ def test_cropped_updates_leave_the_same_screen_as_a_full_one() -> None:
         terminal.send("?")
         terminal.pump(1.0)
         after = cells_of(terminal)
-        for y in range(48):
-            # The game is played on to the end of its last clip.
+        for y in range(47):
+            # The game is played on to the end of its last clip, and the last row tells what the screen costs now.
             first = 77 if y >= 14 else 0
             assert before[y][first:] == after[y][first:], y
 
