@@ -57,8 +57,8 @@ def common_axis(histograms: Sequence[Histogram], log: bool) -> tuple[float, floa
 
 def bars(values: Sequence[float], height: int, high: float) -> list[str]:
     """Upright bars, one cell each, from zero to `high`; a value above zero always shows something."""
-    scale = height * 8 / high if high > 0 else 0.0
-    eighths = [max(1, min(height * 8, round(value * scale))) if value > 0 else 0 for value in values]
+    # The quotient first: it stays at most 1 where the height divided by a tiny `high` would overflow.
+    eighths = [max(1, round(min(1.0, value / high) * height * 8)) if value > 0 and high > 0 else 0 for value in values]
     return [
         "".join(_EIGHTHS_UP[max(0, min(8, e - (height - 1 - row) * 8))] for e in eighths)
         for row in range(max(0, height))

@@ -67,7 +67,9 @@ def test_two_viewers_see_and_steer_what_the_run_itself_sees(make_session: Make, 
     wait_for(session, lambda s: s.clip is not None and s.clip.environment == 2)
     assert session.profile.train.learning_rate == 0.125
     one.pause()
-    final = wait_for(session, lambda s: s.state == "paused")
+    wait_for(session, lambda s: s.state == "paused")
+    time.sleep(0.2)  # "paused" is told at once; the iteration under way may still end.
+    final = session.snapshot()
     for remote in (one, two):
         seen(remote, lambda s: s.state == "paused" and s.iteration == final.iteration)
     time.sleep(0.2)
