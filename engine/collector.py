@@ -54,7 +54,6 @@ class Collector:
             **{name: tensor.numpy() for name, tensor in self.host.items()},
             final_observations=self.final_observations.numpy(),
         )
-        self._done = np.zeros(buffer.agents, dtype=np.uint8)
 
     def reset(self) -> None:
         """Starts every environment afresh, with empty recurrent states."""
