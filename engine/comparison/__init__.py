@@ -16,7 +16,8 @@ from engine.comparison.comparing import (
     compare_runs,
 )
 from engine.comparison.curves import RunMetrics, read_run
-from engine.comparison.grouping import experiment_changes, group_runs
+from engine.comparison.experiment import experiment_changes
+from engine.comparison.grouping import group_runs
 from engine.comparison.statistics import Estimate
 
 __all__ = [

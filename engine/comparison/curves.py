@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from engine.comparison.grouping import experiment_settings
+from engine.comparison.experiment import experiment_settings
 from engine.comparison.statistics import Array
 from engine.errors import ProfileError, RunError
 from engine.profile import Profile
