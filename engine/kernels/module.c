@@ -88,27 +88,39 @@ static int optional_flags(Arguments *args, PyObject *object, const char *name, P
     return *flags != NULL;
 }
 
+/* What forward and backward of the LSTM have in common. */
+typedef struct {
+    Py_ssize_t rows, hidden;
+    float *gates, *cell, *next;
+    const uint8_t *reset, *reset_next;
+} Gates;
+
+/* Takes it, or returns 0 with an exception set. */
+static int take_gates(Arguments *args, Gates *lstm, PyObject *gates, PyObject *cell, PyObject *reset, PyObject *next,
+                      PyObject *reset_next, int writes_next) {
+    Py_buffer *shape = take(args, cell, "cell", "f", 2, 0);
+    if (!shape || !packed(shape, "cell")) return 0;
+    lstm->rows = shape->shape[0], lstm->hidden = shape->shape[1], lstm->cell = shape->buf;
+    return (lstm->gates = matrix(args, gates, "gates", lstm->rows, 4 * lstm->hidden, 1)) &&
+           (lstm->next = matrix(args, next, "next", lstm->rows, lstm->hidden, writes_next)) &&
+           optional_flags(args, reset, "reset", lstm->rows, &lstm->reset) &&
+           optional_flags(args, reset_next, "reset_next", lstm->rows, &lstm->reset_next);
+}
+
 static PyObject *py_lstm_forward(PyObject *self, PyObject *tuple) {
     (void)self;
-    PyObject *gates_, *cell_, *reset_, *next_, *output_, *carried_, *reset_next_;
-    if (!PyArg_ParseTuple(tuple, "OOOOOOO", &gates_, &cell_, &reset_, &next_, &output_, &carried_, &reset_next_)) return NULL;
+    PyObject *gates, *cell, *reset, *next, *output_, *carried_, *reset_next;
+    if (!PyArg_ParseTuple(tuple, "OOOOOOO", &gates, &cell, &reset, &next, &output_, &carried_, &reset_next)) return NULL;
     Arguments args = {.held = 0};
-    const uint8_t *reset, *reset_next;
+    Gates lstm;
     ptrdiff_t output_stride, carried_stride;
-    float *gates, *cell, *next, *output, *carried;
-    Py_buffer *shape = take(&args, cell_, "cell", "f", 2, 0);
-    if (!shape) goto fail;
-    const Py_ssize_t rows = shape->shape[0], hidden = shape->shape[1];
-    if (!packed(shape, "cell")) goto fail;
-    cell = shape->buf;
-    if (!(gates = matrix(&args, gates_, "gates", rows, 4 * hidden, 1))) goto fail;
-    if (!(next = matrix(&args, next_, "next", rows, hidden, 1))) goto fail;
-    if (!(output = strided(&args, output_, "output", rows, hidden, &output_stride))) goto fail;
-    if (!(carried = strided(&args, carried_, "carried", rows, hidden, &carried_stride))) goto fail;
-    if (!optional_flags(&args, reset_, "reset", rows, &reset)) goto fail;
-    if (!optional_flags(&args, reset_next_, "reset_next", rows, &reset_next)) goto fail;
+    float *output, *carried;
+    if (!take_gates(&args, &lstm, gates, cell, reset, next, reset_next, 1)) goto fail;
+    if (!(output = strided(&args, output_, "output", lstm.rows, lstm.hidden, &output_stride))) goto fail;
+    if (!(carried = strided(&args, carried_, "carried", lstm.rows, lstm.hidden, &carried_stride))) goto fail;
     Py_BEGIN_ALLOW_THREADS
-    lstm_forward(rows, hidden, gates, cell, reset, next, output, output_stride, carried, carried_stride, reset_next);
+    lstm_forward(lstm.rows, lstm.hidden, lstm.gates, lstm.cell, lstm.reset, lstm.next, output, output_stride, carried,
+                 carried_stride, lstm.reset_next);
     Py_END_ALLOW_THREADS
     release(&args);
     Py_RETURN_NONE;
@@ -119,26 +131,19 @@ fail:
 
 static PyObject *py_lstm_backward(PyObject *self, PyObject *tuple) {
     (void)self;
-    PyObject *gates_, *cell_, *reset_, *next_, *d_output_, *d_hidden_, *reset_next_, *d_cell_;
-    if (!PyArg_ParseTuple(tuple, "OOOOOOOO", &gates_, &cell_, &reset_, &next_, &d_output_, &d_hidden_, &reset_next_, &d_cell_))
+    PyObject *gates, *cell, *reset, *next, *d_output_, *d_hidden_, *reset_next, *d_cell_;
+    if (!PyArg_ParseTuple(tuple, "OOOOOOOO", &gates, &cell, &reset, &next, &d_output_, &d_hidden_, &reset_next, &d_cell_))
         return NULL;
     Arguments args = {.held = 0};
-    const uint8_t *reset, *reset_next;
-    float *gates, *cell, *next, *d_output, *d_hidden, *d_cell;
-    Py_buffer *shape = take(&args, cell_, "cell", "f", 2, 0);
-    if (!shape) goto fail;
-    const Py_ssize_t rows = shape->shape[0], hidden = shape->shape[1];
-    if (!packed(shape, "cell")) goto fail;
-    cell = shape->buf;
-    if (!(gates = matrix(&args, gates_, "gates", rows, 4 * hidden, 1))) goto fail;
-    if (!(next = matrix(&args, next_, "next", rows, hidden, 0))) goto fail;
-    if (!(d_output = matrix(&args, d_output_, "d_output", rows, hidden, 0))) goto fail;
-    if (!(d_hidden = matrix(&args, d_hidden_, "d_hidden", rows, hidden, 0))) goto fail;
-    if (!(d_cell = matrix(&args, d_cell_, "d_cell", rows, hidden, 1))) goto fail;
-    if (!optional_flags(&args, reset_, "reset", rows, &reset)) goto fail;
-    if (!optional_flags(&args, reset_next_, "reset_next", rows, &reset_next)) goto fail;
+    Gates lstm;
+    float *d_output, *d_hidden, *d_cell;
+    if (!take_gates(&args, &lstm, gates, cell, reset, next, reset_next, 0)) goto fail;
+    if (!(d_output = matrix(&args, d_output_, "d_output", lstm.rows, lstm.hidden, 0))) goto fail;
+    if (!(d_hidden = matrix(&args, d_hidden_, "d_hidden", lstm.rows, lstm.hidden, 0))) goto fail;
+    if (!(d_cell = matrix(&args, d_cell_, "d_cell", lstm.rows, lstm.hidden, 1))) goto fail;
     Py_BEGIN_ALLOW_THREADS
-    lstm_backward(rows, hidden, gates, cell, reset, next, d_output, d_hidden, reset_next, d_cell);
+    lstm_backward(lstm.rows, lstm.hidden, lstm.gates, lstm.cell, lstm.reset, lstm.next, d_output, d_hidden,
+                  lstm.reset_next, d_cell);
     Py_END_ALLOW_THREADS
     release(&args);
     Py_RETURN_NONE;
