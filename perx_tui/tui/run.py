@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from perx_tui.tui.app import PerxApp, Result
+from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
+from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
