@@ -23,6 +23,7 @@ from engine.comparison import (
     read_run,
 )
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
+from engine.metric_catalogue import METRIC_CATALOGUE, MetricInfo, explain_metric
 from engine.profile import FieldInfo, Profile, shipped_profiles
 from engine.remote import RemoteSession
 from engine.run_folder import RunFolder
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENVIRONMENTS",
+    "METRIC_CATALOGUE",
     "ROLES",
     "BenchReport",
     "CheckpointError",
@@ -66,6 +68,7 @@ __all__ = [
     "Histogram",
     "LogLine",
     "Memory",
+    "MetricInfo",
     "Phase",
     "Player",
     "Profile",
@@ -92,6 +95,7 @@ __all__ = [
     "compare_groups",
     "compare_runs",
     "experiment_changes",
+    "explain_metric",
     "group_runs",
     "read_run",
     "run_bench",
