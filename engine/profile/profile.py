@@ -18,6 +18,7 @@ from engine.profile.schema import (
     DEVICES,
     ENVIRONMENT_SETTINGS,
     SECTIONS,
+    AlarmsSection,
     EnvSection,
     PolicySection,
     ReplaySection,
@@ -67,6 +68,11 @@ class Profile:
     def run(self) -> RunSection:
         """What is kept on disk."""
         return self.settings.run
+
+    @property
+    def alarms(self) -> AlarmsSection:
+        """What is told when it does not look well."""
+        return self.settings.alarms
 
     @property
     def ui(self) -> UiSection:

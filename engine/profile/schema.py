@@ -191,6 +191,49 @@ class RunSection(Section):
     )
 
 
+class AlarmsSection(Section):
+    """When to tell that a run does not look well."""
+
+    enabled: bool = option(True, live=True, help="judge the run after every iteration; false: no alarms at all")
+    warmup: int = option(
+        20,
+        low=0,
+        high=1_000_000,
+        unit="iterations",
+        live=True,
+        help="before learning and speed are judged, per session",
+    )
+    raise_after: int = option(
+        5, low=1, high=10_000, unit="iterations", live=True, help="out of range so often in a row raises an alarm"
+    )
+    clear_after: int = option(
+        10, low=1, high=10_000, unit="iterations", live=True, help="back in range so often in a row clears it"
+    )
+    entropy_low: float = option(
+        0.02, low=0, below=1, live=True, help="policy's entropy, as a share of a uniform policy's; 0: off"
+    )
+    grad_norm_high: float = option(
+        10.0, low=0, high=1_000_000, live=True, help="gradient norm, in its medians or max_grad_norms; 0: off"
+    )
+    kl_high: float = option(0.05, low=0, high=1000, live=True, help="KL divergence of an iteration's updates; 0: off")
+    clip_fraction_high: float = option(0.4, low=0, high=1, live=True, help="share of the ratios that are cut; 0: off")
+    explained_variance_low: float = option(
+        -1.0, low=-1_000_000, high=0, live=True, help="explained variance of the value head; 0: off"
+    )
+    explained_variance_after: int = option(
+        50, low=1, high=100_000, unit="iterations", live=True, help="raise_after of the explained variance"
+    )
+    sps_low: float = option(0.5, low=0, below=1, live=True, help="steps/s, as a share of their running median; 0: off")
+    uses_high: float = option(50.0, low=0, high=1_000_000, live=True, help="uses of a segment, in mean uses; 0: off")
+    ess_low: float = option(
+        0.1, low=0, below=1, live=True, help="effective sample size, as a share of the segments; 0: off"
+    )
+    disk_free_low: float = option(
+        1.0, low=0, high=1_000_000, unit="GiB", live=True, help="free space on the disk of the run; 0: off"
+    )
+    gpu_memory_high: float = option(0.95, low=0, high=1, live=True, help="share of the GPU's memory in use; 0: off")
+
+
 class UiSection(Section):
     """How the terminal shows it."""
 
@@ -202,6 +245,7 @@ class UiSection(Section):
         pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
         help="colours of the terminal application; the command palette lists them",
     )
+    ascii: bool = option(False, help="only ASCII characters on the screen, as a terminal without UTF-8 gets anyway")
 
 
 class Settings(Section):
@@ -212,6 +256,7 @@ class Settings(Section):
     train: TrainSection = TrainSection()
     replay: ReplaySection = ReplaySection()
     run: RunSection = RunSection()
+    alarms: AlarmsSection = AlarmsSection()
     ui: UiSection = UiSection()
 
 
@@ -222,6 +267,7 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         "train": TrainSection,
         "replay": ReplaySection,
         "run": RunSection,
+        "alarms": AlarmsSection,
         "ui": UiSection,
     }
 )

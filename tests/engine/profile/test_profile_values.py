@@ -106,7 +106,7 @@ def test_the_message_is_the_documented_one() -> None:
         ("[train]\nagents = 1", "train.agents is not a key; did you mean env.agents?"),
         ("[trian]\nseed = 1", "trian is not a section; did you mean [train]?"),
         ("[replay]\nquux = 1", "replay.quux is not a key; [replay] has scheme, alpha, beta0, metric, "),
-        ("[quux]", "quux is not a section; there are env, policy, train, replay, run and ui"),
+        ("[quux]", "quux is not a section; there are env, policy, train, replay, run, alarms and ui"),
         ("[on.gpu]", "on.gpu is not a device; there are on.cpu and on.cuda"),
         ("[on.cud]", "on.cud is not a device; did you mean on.cuda?"),
     ],
