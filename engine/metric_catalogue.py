@@ -84,7 +84,7 @@ _ENTRIES = (
     MetricInfo(
         "loss/entropy",
         "nats",
-        "Mean entropy of the action probabilities: 0 for a sure policy, the log of the number of actions for a random one.",
+        "Mean entropy of the action probabilities: 0 for a sure policy, log(actions) for one that acts at random.",
         "Falls slowly; near zero while the score is low the policy has collapsed: raise train.entropy_coef.",
     ),
     MetricInfo(
