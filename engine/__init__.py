@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c_envs import ENVIRONMENTS, ROLES, EnvironmentInfo, Renderer
+from engine.alarms import AlarmRule, alarm_rules
 from engine.comparison import (
     Comparison,
     Difference,
@@ -30,6 +31,7 @@ from engine.run_folder import RunFolder
 from engine.run_listing import RunInfo
 from engine.session import TrainingSession
 from engine.snapshot import (
+    Alarm,
     Clip,
     Frame,
     Histogram,
@@ -53,6 +55,8 @@ __all__ = [
     "ENVIRONMENTS",
     "METRIC_CATALOGUE",
     "ROLES",
+    "Alarm",
+    "AlarmRule",
     "BenchReport",
     "CheckpointError",
     "Clip",
@@ -92,6 +96,7 @@ __all__ = [
     "TaskTable",
     "ThresholdReach",
     "TrainingSession",
+    "alarm_rules",
     "compare_groups",
     "compare_runs",
     "experiment_changes",

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-RunState = Literal["starting", "running", "paused", "saving", "finished", "failed", "stopped"]
+RunState = Literal["starting", "running", "paused", "saving", "finished", "failed", "stopped", "disconnected"]
+"""What a run does; "disconnected" is what a viewer says of a run that does not answer it."""
 
 EMPTY: Mapping[str, float] = MappingProxyType({})
 
@@ -157,6 +158,27 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that does not look well, from the iteration in which it was raised until it is cleared.
+
+    `title` names it in two or three words, `text` says what is wrong with value and threshold, `advice` what to try.
+    """
+
+    name: str
+    title: str
+    level: Literal["warning", "error"]
+    text: str
+    advice: str
+    since: float
+    """Seconds since the epoch."""
+    step: int
+    iteration: int
+    value: float | None = None
+    """What was out of range when it was raised, and the bound that it passed; None for what is no number."""
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The newest state of a run. Every field has a value from the first moment on: None or empty when not known yet.
 
@@ -196,6 +218,8 @@ class Snapshot:
     """The segment that was asked for last, see `TrainingSession.show_segment`."""
     log: tuple[LogLine, ...] = ()
     """The last 200 lines, oldest first."""
+    alarms: tuple[Alarm, ...] = ()
+    """Those that are raised now, the worst first."""
     error: str | None = None
     checkpoint: str | None = None
     """Name of the newest checkpoint."""

@@ -73,10 +73,10 @@ class Telemetry:
             if level != "info":
                 self._event(level, text=text)
 
-    def event(self, kind: str, text: str, **fields: object) -> None:
+    def event(self, kind: str, text: str, /, level: str = "info", **fields: object) -> None:
         """Adds a line to the log and a record to events.jsonl."""
         with self._lock:
-            self._add_line(text, "info")
+            self._add_line(text, level)
             self._event(kind, **fields)
 
     def iteration(self, metrics: dict[str, float], seconds: float, **fields: Any) -> None:
