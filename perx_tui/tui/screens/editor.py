@@ -110,7 +110,17 @@ class EditorScreen(FullScreen):
     # ---- typing ----
 
     def on_key(self, event: events.Key) -> None:
-        """Letters are text here, never commands."""
+        """Letters are text here, never commands.
+
+        Keys that end what letters began are answered here too: a binding waits for the app's turn, and letters typed
+        fast would overtake it.
+        """
+        ends = {"enter": self.action_confirm, "backspace": self.action_erase, "escape": self.action_back}
+        if event.key in ends:
+            event.stop()
+            event.prevent_default()
+            ends[event.key]()
+            return
         if event.character is None or not event.is_printable:
             return
         event.stop()
