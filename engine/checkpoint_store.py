@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.checkpoint import Checkpoint, Manifest, checkpoint_bytes, read_checkpoint, read_manifest, write_checkpoint
+from engine.disk_space import size_text
 from engine.durable import DISK, Disk, clear_temporaries, reason, remove_folder
 from engine.errors import CheckpointError, RunError
 
@@ -126,11 +127,11 @@ class CheckpointStore:
     def _require_space(self, name: str, size: int) -> None:
         """RunError when `size` bytes plainly do not fit, before the disk is filled with a part of them."""
         try:
-            free = self._disk.free_bytes(self.folder)
+            free = self._disk.space(self.folder).free
         except OSError as error:
             raise RunError(f"cannot save checkpoint {name} in {str(self.folder)!r}: {reason(error)}") from error
         if size > free:
             raise RunError(
-                f"cannot save checkpoint {name} in {str(self.folder)!r}: it needs {size / 1e6:.1f} MB and "
-                f"{free / 1e6:.1f} MB are free; make room, the checkpoints already there are untouched"
+                f"cannot save checkpoint {name} in {str(self.folder)!r}: it needs {size_text(size)}, "
+                f"{size_text(free)} are free; make room, the checkpoints already there are untouched"
             )

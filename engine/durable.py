@@ -12,12 +12,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names that begin so are unfinished or half removed: readers ignore them, the next writer clears them."""
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+
+
+class Space(NamedTuple):
+    """Bytes of a file system: those that this user may still write, and all."""
+
+    free: int
+    total: int
 
 
 class Disk:
@@ -72,9 +80,10 @@ class Disk:
     def remove_tree(self, path: Path) -> None:
         shutil.rmtree(path)
 
-    def free_bytes(self, path: Path) -> int:
-        """Bytes that this user may still write to the file system of `path`."""
-        return shutil.disk_usage(path).free
+    def space(self, path: Path) -> Space:
+        """The room on the file system of `path`."""
+        usage = shutil.disk_usage(path)
+        return Space(usage.free, usage.total)
 
 
 DISK = Disk()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.checkpoint import Checkpoint
+from engine.checkpoint import Checkpoint, checkpoint_bytes
 from engine.errors import CheckpointError, ProfileError
 from engine.profile import Profile
 from engine.segments import Segments
@@ -63,6 +63,21 @@ def save_state(trainer: Trainer, extra: dict[str, Any]) -> Checkpoint:
             **extra,
         },
     )
+
+
+def largest_checkpoint(trainer: Trainer) -> int:
+    """Bytes that a checkpoint of this trainer takes at most, with every segment that replay may keep."""
+    agents, buffer, spec = trainer.buffer.agents, trainer.buffer, trainer.batch.spec
+    archived = 0 if trainer.archive is None else len(trainer.archive)
+    more = max(0, int(trainer.profile.replay.factor * agents) - archived)
+    fresh = buffer.segments(0)
+    values: list[torch.Tensor | None] = [getattr(fresh, field.name) for field in fields(fresh)]
+    segments = sum(value.nbytes for value in values if value is not None and value is not fresh.environments)
+    # Masks are kept where agents sit steps out; each kept segment brings the state of its environment.
+    masks = buffer.live.nbytes * torch.float32.itemsize if spec.agents_per_environment > 1 else 0
+    each = -(-(segments + masks) // agents) + spec.state_bytes
+    manifest = 1024 + (320 * len(values) if more and not archived else 0)  # longer numbers, the segments' names
+    return checkpoint_bytes(save_state(trainer, {})) + more * each + manifest
 
 
 def archive_tensors(archive: Segments | None) -> dict[str, torch.Tensor]:

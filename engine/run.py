@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.devices import resolve_device
+from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
 from engine.errors import CheckpointError, EngineError, RunError
 from engine.memory import MemoryProbe
 from engine.phases import Timer
 from engine.profile import Profile
-from engine.resume import check_resumable, load_state, save_state
+from engine.resume import check_resumable, largest_checkpoint, load_state, save_state
 from engine.run_folder import RunFolder
 from engine.snapshot import Clip, Frame
 from engine.telemetry import Telemetry
@@ -54,6 +55,8 @@ class Run:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
             self.trainer = Trainer(profile, self.device, gate, self._before_minibatch)
+            present = self.folder.checkpoints.paths() if self.folder is not None else []
+            require_room(self.folder.path if self.folder else runs, largest_checkpoint(self.trainer), len(present))
             if self.folder is None:
                 info = {
                     "seed": profile.train.seed,
@@ -69,6 +72,7 @@ class Run:
             if self.folder is not None:
                 self.folder.close()
             raise
+        self._low_space = LowSpaceWarning()
         self._memory = MemoryProbe(self.device)
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
@@ -113,6 +117,7 @@ class Run:
         """The run is about to train."""
         assert self.folder is not None
         self.telemetry.record_state("running")
+        self._look_at_disk()
         self.telemetry.log(f"training {self.trainer.policy.parameter_count():,} parameters on {self.device}")
 
     def show_segment(self, by: str, index: int) -> None:
@@ -150,12 +155,20 @@ class Run:
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now
             self.telemetry.refresh_record()
+            self._look_at_disk()
         broken = [key for key, value in report.metrics.items() if key.startswith("loss/") and value != value]
         if broken:
             raise DivergedError(
                 f"training diverged at step {report.metrics['step']:,}: {', '.join(broken)} is not a number; "
                 "lower train.learning_rate or train.max_grad_norm and resume from the last checkpoint"
             )
+
+    def _look_at_disk(self) -> None:
+        """Warns once when the disk is nearly full."""
+        assert self.folder is not None
+        text = self._low_space.look(self.folder.path)
+        if text is not None:
+            self.telemetry.log(text, "warning")
 
     def _clip(self) -> Clip | None:
         """The watched environment's horizon: states before each step, and what its first agent did there."""
@@ -188,6 +201,7 @@ class Run:
         """Saves everything; a refusal costs a warning and leaves the older checkpoints as they were."""
         assert self.folder is not None
         telemetry, trainer = self.telemetry, self.trainer
+        self._look_at_disk()
         state = telemetry.snapshot().state
         telemetry.update(state="saving", stage="writing a checkpoint")
         began = time.perf_counter()

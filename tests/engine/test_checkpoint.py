@@ -139,8 +139,18 @@ def test_a_score_that_is_no_number_is_no_score(tmp_path: Path, score: float | No
     assert read_manifest(tmp_path / "c").score is None
 
 
-def test_the_size_is_told_before_anything_is_written() -> None:
-    assert checkpoint_bytes(small()) == 4 * 4 + 2 * 4 + 5
+@pytest.mark.parametrize("tensors", [1, 300])
+def test_the_size_on_disk_is_told_before_anything_is_written(tmp_path: Path, tensors: int) -> None:
+    """Never less than what the file system hands out, and not much more."""
+    checkpoint = small()
+    checkpoint.tensors["state"] |= {f'name "{index}" \u00e9': torch.rand(index, 7) for index in range(tensors)}
+    checkpoint.manifest["profile"] = "key = 1\n" * 3000
+    told = checkpoint_bytes(checkpoint)
+    write_checkpoint(tmp_path / "c", checkpoint, step=10**12, score=1 / 3)
+    taken = sum(path.stat().st_blocks * 512 for path in [tmp_path / "c", *(tmp_path / "c").iterdir()])
+    written = sum(path.stat().st_size for path in (tmp_path / "c").iterdir())
+    assert taken <= told
+    assert told < written + 5 * 8192 + 300 * (tensors + 2)
 
 
 # --- what may not be saved ---

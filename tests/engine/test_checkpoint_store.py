@@ -9,7 +9,7 @@ import torch
 
 from engine.checkpoint import Checkpoint, read_checkpoint
 from engine.checkpoint_store import CheckpointStore, checkpoint_name
-from engine.durable import Disk
+from engine.durable import Disk, Space
 from engine.errors import CheckpointError, RunError
 
 
@@ -158,13 +158,13 @@ def test_a_reader_that_is_overtaken_by_pruning_looks_again(
 
 def test_what_plainly_does_not_fit_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
     class Full(Hasty):
-        def free_bytes(self, path: Path) -> int:
-            return 11
+        def space(self, path: Path) -> Space:
+            return Space(free=11, total=100)
 
         def make_folder(self, path: Path) -> None:
             raise AssertionError("nothing may be written")
 
-    with pytest.raises(RunError, match=r"needs 0\.0 MB and 0\.0 MB are free"):
+    with pytest.raises(RunError, match=r"it needs .* bytes\), 11 bytes are free; make room"):
         CheckpointStore(tmp_path, Full()).save(1, checkpoint(), None, keep=2)
 
 
@@ -183,5 +183,5 @@ def test_a_checkpoint_that_cannot_be_removed_is_no_error(tmp_path: Path) -> None
 def test_weights_that_are_not_finite_leave_the_old_checkpoints(store: CheckpointStore) -> None:
     store.save(10, checkpoint(), None, keep=2)
     with pytest.raises(CheckpointError, match="NaN"):
-        store.save(20, checkpoint(float("nan")), None, keep=2)
+        store.save(20, Checkpoint({"policy": {"w": torch.full((3,), float("nan"))}}), None, keep=2)
     assert steps(store) == [10]
