@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.alarm_watch import AlarmWatch
 from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
@@ -54,6 +55,7 @@ class Run:
         try:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
+            telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents")
             self.trainer = Trainer(profile, self.device, gate, self._before_minibatch)
             present = self.folder.checkpoints.paths() if self.folder is not None else []
             require_room(self.folder.path if self.folder else runs, largest_checkpoint(self.trainer), len(present))
@@ -73,6 +75,7 @@ class Run:
                 self.folder.close()
             raise
         self._low_space = LowSpaceWarning()
+        self.alarms = AlarmWatch(telemetry, profile, self.folder.path)
         self._memory = MemoryProbe(self.device)
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
@@ -95,8 +98,10 @@ class Run:
 
     def _continue(self, folder: RunFolder, profile: Profile) -> None:
         """Takes the newest good checkpoint; what was recorded after it will be done again."""
+        self.telemetry.update(stage="reading the checkpoint")
         path, checkpoint, skipped = folder.newest_good()
         load_state(self.trainer, checkpoint)
+        self.telemetry.update(stage="reading the run's past")
         folder.truncate_metrics_after(self.trainer.iteration)
         folder.replace_profile(profile.to_toml())
         telemetry = self.telemetry
@@ -152,6 +157,7 @@ class Run:
         if clip is not None:
             fields["clip"] = clip
         self.telemetry.iteration(report.metrics, report.seconds, **fields)
+        self.alarms.after_iteration(report.metrics, self.trainer.profile)
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now
             self.telemetry.refresh_record()
@@ -214,13 +220,16 @@ class Run:
             )
         except (RunError, CheckpointError, OSError) as error:
             text = str(error) if isinstance(error, EngineError) else reason(error)
-            telemetry.log(f"no checkpoint: {text}; training goes on", "warning")
+            advice = "training goes on; make room or mend the cause, then press c"
+            if not self.alarms.trouble("checkpoint", "no checkpoint", text, advice):
+                telemetry.log(f"no checkpoint: {text}; training goes on", "warning")
             return False
         finally:
             self._last_saved = trainer.iteration
             telemetry.update(state=state if state != "saving" else "running", stage="")
         telemetry.update(checkpoint=path.name, checkpoint_step=trainer.step)
         milliseconds = (time.perf_counter() - began) * 1000
+        self.alarms.over("checkpoint", f"{path.name} is saved")
         telemetry.event("checkpoint", f"saved {path.name} in {milliseconds:.0f} ms", checkpoint=path.name)
         return True
 
