@@ -6,15 +6,18 @@ advantages, the segment sampler, the learner with its losses and its optimizer, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 import c_envs
 from engine.advantages import AdvantageSettings
 from engine.collector import Collector, FusedCollector, Gate
 from engine.devices import worker_count
+from engine.guard import Guard, MinibatchFault, NonFiniteError, unsound
 from engine.learner import Learner, LearnerSettings
 from engine.losses import LossSettings
 from engine.optimizer import Optimizer, OptimizerSettings
@@ -48,9 +51,11 @@ class Trainer:
         device: torch.device,
         gate: Gate = lambda timer: None,
         before_minibatch: Callable[[int, int], None] = lambda index, count: None,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.profile, self.device = profile, device
         self.gate, self.before_minibatch = gate, before_minibatch
+        self.guard = Guard(warn)
         env, policy, train = profile.env, profile.policy, profile.train
         spec = c_envs.spec(env.name, env.config)
         environments = env.agents // spec.agents_per_environment
@@ -108,7 +113,9 @@ class Trainer:
         self.segments_per_minibatch = train.minibatch // train.horizon
         self.step = 0
         self.iteration = 0
-        self.explained_variance: torch.Tensor | None = None
+        self.explained_variance: Tensor | None = None
+        self.minibatch = ""
+        """The minibatch under way, for messages."""
         self.owed_segments = 0.0
         """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch."""
 
@@ -125,6 +132,7 @@ class Trainer:
             self.compute_advantages()
             self.update(self.draw())
         self.keep_segments()
+        self.require_sound_weights()
         return self.report()
 
     def collect(self) -> None:
@@ -136,8 +144,16 @@ class Trainer:
         self.sampler.use_scheme(self.profile.replay.scheme)
         self.sampler.start_iteration(len(self.experience))
         self.learner.start_iteration()
+        self.guard.start_iteration()
         self.reuse = Reuse()
         self.explained_variance = None
+        self.minibatch = ""
+        if self.collector.fault is not None:
+            fault = self.collector.fault
+            self.require_sound_weights()  # where they are not, all that was collected came of them
+            older = torch.zeros(len(self.experience) - self.experience.fresh, dtype=torch.bool, device=self.device)
+            self.leave_out(torch.cat((fault.agents, older)), fault.source)
+            self.collector.forget(fault.agents)
 
     def minibatches(self) -> Iterator[int]:
         """As many turns as make the mean use of a segment equal to update_epochs.
@@ -151,16 +167,17 @@ class Trainer:
         for index in range(count):
             self.gate(self.timer)
             self.before_minibatch(index, count)
+            self.minibatch = f"minibatch {index + 1} of {count}"
             yield index
 
     def compute_advantages(self) -> None:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""
-        train, buffer = self.profile.train, self.buffer
+        train, fresh = self.profile.train, self.experience.stores[0]
         settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
         self.experience.compute_advantages(settings)
         if self.explained_variance is None:
-            live = slice(None) if buffer.masks is None else buffer.masks > 0
-            errors, values = buffer.advantages[live], buffer.values[live]
+            live = slice(None) if fresh.masks is None else fresh.masks > 0
+            errors, values = fresh.advantages[live], fresh.values[live]
             self.explained_variance = 1 - errors.var() / (errors + values).var()
         self.timer.lap("train/advantage")
 
@@ -174,18 +191,19 @@ class Trainer:
             normalize_weights=replay.normalize_weights,
         )
 
-    def metric(self) -> torch.Tensor:
+    def metric(self) -> Tensor:
         """Priority metric [S] of every segment by its present advantages."""
         return self.experience.metric(self.profile.replay.metric)
 
-    def distribution(self) -> torch.Tensor:
+    def distribution(self) -> Tensor:
         """The probabilities [S] that the scheme gives the segments now."""
         return self.sampler.scheme.distribution(self.metric(), self.sampling_settings())
 
     def draw(self) -> Draw:
         """Chooses the next minibatch's segments by their present advantages."""
         self.sampler.use_scheme(self.profile.replay.scheme)
-        drawn = self.sampler.draw(self.metric(), self.segments_per_minibatch, self.sampling_settings())
+        metric = self.metric() if self.learner.deferred else self.sound_metric()
+        drawn = self.sampler.draw(metric, self.segments_per_minibatch, self.sampling_settings())
         self.timer.lap("train/draw")
         return drawn
 
@@ -196,15 +214,57 @@ class Trainer:
         self.optimizer.set_rates(rate, adam_rate, train.weight_decay)
         loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
         settings = LearnerSettings(loss, train.max_grad_norm)
-        ratios = self.learner.update(self.experience, drawn, settings, self.timer)
-        self.reuse.observe(drawn.segments, ratios, train.clip)
+        try:
+            ratios = self.learner.update(self.experience, drawn, settings, self.timer)
+        except MinibatchFault as fault:
+            self.require_sound_weights()
+            self.guard.meet(self.where(str(fault)), self.profile.run.on_nan, minibatches=1)
+        else:
+            self.reuse.observe(drawn.segments, ratios, train.clip)
 
     def keep_segments(self) -> None:
         """Chooses the segments that stay for the next iteration, besides the fresh ones it will bring."""
+        if self.explained_variance is None:  # No minibatch was due: these would be the last iteration's advantages.
+            self.compute_advantages()
         replay = self.profile.replay
         count = int(replay.factor * self.profile.env.agents)
-        self.archive = self.experience.keep(count, replay.refill, self.metric(), self.draw_generator) if count else None
+        self.minibatch = ""
+        metric = self.sound_metric()
+        self.archive = self.experience.keep(count, replay.refill, metric, self.draw_generator) if count else None
         self.timer.lap("train/keep" if count else "train/draw")
+
+    def where(self, source: str) -> str:
+        """`source` with the iteration and the minibatch it was met in."""
+        return f"iteration {self.iteration}{', ' if self.minibatch else ''}{self.minibatch}: {source}"
+
+    def leave_out(self, bad: Tensor, source: str) -> None:
+        """Takes segments [S], a bool, out of the experience if `run.on_nan` allows it, else raises NonFiniteError."""
+        self.guard.meet(self.where(source), self.profile.run.on_nan, segments=int(bad.sum()))
+        self.experience.exclude(bad)
+
+    def sound_metric(self) -> Tensor:
+        """`metric`, after segments whose advantages overflow were left out. Waits for the device."""
+        metric = self.metric()
+        if not math.isfinite(float(metric.sum())):
+            bad = ~torch.isfinite(metric)
+            if bool(bad.any()):
+                first = int(bad.nonzero()[0])
+                agent = int(self.experience.agents()[first])
+                self.leave_out(
+                    bad, f"the advantages of segment {first} (agent {agent}) add up to {float(metric[first])}"
+                )
+                return self.metric()
+        return metric
+
+    def require_sound_weights(self) -> None:
+        """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""
+        optimizer = self.optimizer
+        named = {
+            f"the parameter {name}": value for name, value in zip(optimizer.names, optimizer.parameters, strict=True)
+        }
+        source = unsound((named | optimizer.moments()).items())
+        if source is not None:
+            raise NonFiniteError(self.where(source))
 
     def learning_rates(self) -> tuple[float, float]:
         """Muon's and Adam's learning rate, by the step at which the iteration began."""
@@ -222,9 +282,9 @@ class Trainer:
             metrics["episode/return"] = ended.episode_return / ended.episodes
             metrics["episode/score"] = ended.score / ended.episodes
             metrics["episode/length"] = ended.length / ended.episodes
-        metrics |= self.learner.metrics()
-        if self.explained_variance is not None:
-            metrics["loss/explained_variance"] = float(self.explained_variance)
+        metrics |= self.learned()
+        if self.explained_variance is not None and math.isfinite(explained := float(self.explained_variance)):
+            metrics["loss/explained_variance"] = explained
         settings = self.sampling_settings()
         reuse, view = reuse_statistics(
             self.sampler,
@@ -239,6 +299,7 @@ class Trainer:
         metrics["replay/alpha"], metrics["replay/beta"] = settings.alpha, settings.beta
         metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()
         metrics["train/minibatches"] = self.learner.updates
+        metrics["train/skipped"], metrics["train/skipped_segments"] = self.guard.minibatches, self.guard.segments
         self.timer.lap("report")
         phases = self.timer.totals()
         phases.pop("unaccounted", None)
@@ -246,6 +307,15 @@ class Trainer:
         metrics["time/iteration"] = self.timer.wall()
         metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
         return Report(metrics, self.timer.elapsed(), view)
+
+    def learned(self) -> dict[str, float]:
+        """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""
+        metrics = self.learner.metrics()
+        if self.learner.fault is not None:
+            source, count = self.where(self.learner.fault), self.learner.taken_back
+            self.guard.meet(source, self.profile.run.on_nan, minibatches=count)
+        self.guard.end_iteration()
+        return metrics
 
     def close(self) -> None:
         """Ends the worker threads and frees the environments."""
