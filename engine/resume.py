@@ -81,24 +81,61 @@ def largest_checkpoint(trainer: Trainer) -> int:
 
 
 def archive_tensors(archive: Segments | None) -> dict[str, torch.Tensor]:
-    """The kept segments' tensors under archive.*; none where nothing is kept."""
+    """The kept segments' tensors under archive.*; none where nothing is kept.
+
+    Without the advantages: they are computed from the others before they are looked at.
+    """
     if archive is None:
         return {}
-    values = {field.name: getattr(archive, field.name) for field in fields(archive)}
+    values = {field.name: getattr(archive, field.name) for field in fields(archive) if field.name != "advantages"}
     return {f"archive.{name}": value for name, value in values.items() if value is not None}
 
 
-def archive_from(state: dict[str, torch.Tensor], device: torch.device) -> Segments | None:
-    """The kept segments of a checkpoint, environments' states on the host; KeyError names what is missing."""
+def archive_from(state: dict[str, torch.Tensor], trainer: Trainer) -> Segments | None:
+    """The kept segments of a checkpoint, environments' states on the host.
+
+    KeyError names what is missing, ValueError what is not as this trainer's segments are.
+    """
     if "archive.bootstrap" not in state:
         return None
-    found: dict[str, torch.Tensor | None] = {}
+    found: dict[str, torch.Tensor | None] = {"advantages": torch.zeros_like(state["archive.rewards"])}
     for field in fields(Segments):
         name = f"archive.{field.name}"
-        value = state.get(name) if field.name == "masks" else state[name]
-        on_host = value is None or field.name in ("environments", "environment")
-        found[field.name] = value if on_host or value is None else value.to(device)
+        if field.name not in found:
+            found[field.name] = state.get(name) if field.name == "masks" else state[name]
+    archive = Segments(**found)  # type: ignore[arg-type]
+    _check_archive(archive, trainer)
+    for name, value in found.items():
+        on_host = value is None or name in ("environments", "environment")
+        found[name] = value if on_host or value is None else value.to(trainer.device)
     return Segments(**found)  # type: ignore[arg-type]
+
+
+def _check_archive(archive: Segments, trainer: Trainer) -> None:
+    """ValueError where an index or a shape would lead training astray, or out of bounds."""
+    buffer, spec, segments = trainer.buffer, trainer.batch.spec, len(archive)
+    fresh = buffer.segments(0)
+    for field in fields(Segments):
+        value, like = getattr(archive, field.name), getattr(fresh, field.name)
+        if field.name == "environments":
+            like, shape = fresh.environments, (len(value), spec.state_bytes)
+        elif field.name == "masks":
+            like, shape = buffer.rewards, (buffer.horizon, segments)
+        else:
+            # Of all shapes only the number of segments is another one than the buffer's.
+            dimension = {1: 0, 4: 2}.get(like.ndim, 1)
+            shape = (*like.shape[:dimension], segments, *like.shape[dimension + 1 :])
+        if value is not None and (value.dtype != like.dtype or value.shape != shape):
+            raise ValueError(
+                f"archive.{field.name} is {value.dtype} {list(value.shape)}, not {like.dtype} {list(shape)}"
+            )
+    for name, value, stop in (
+        ("actions", archive.actions, spec.actions),
+        ("agent", archive.agent, buffer.agents),
+        ("environment", archive.environment, len(archive.environments)),
+    ):
+        if segments and not 0 <= int(value.min()) <= int(value.max()) < stop:
+            raise ValueError(f"archive.{name} has values outside 0 to {stop - 1}")
 
 
 def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -108,13 +145,16 @@ def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
         trainer.policy.load_state_dict(tensors["policy"])
         trainer.optimizer.load_tensors(tensors["optimizer"])
         state = tensors["state"]
+        recurrent = trainer.collector.state()
+        if state["recurrent"].shape != recurrent.shape or state["recurrent"].dtype != recurrent.dtype:
+            raise ValueError(f"recurrent has the shape {list(state['recurrent'].shape)}, not {list(recurrent.shape)}")
         trainer.collector.set_state(state["recurrent"])
         trainer.batch.load(state["environments"].numpy().tobytes())
         trainer.collector.resume_observations()
         if manifest["device"] == trainer.device.type:
             trainer.action_generator.set_state(state["generator.actions"])
             trainer.draw_generator.set_state(state["generator.draws"])
-        trainer.archive = archive_from(state, trainer.device)
+        trainer.archive = archive_from(state, trainer)
         trainer.step = int(manifest["step"])
         trainer.iteration = int(manifest["iteration"])
         trainer.owed_segments = float(manifest["owed_segments"])

@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.errors import RunError
 from engine.run_folder import RunFolder
-from engine.snapshot import LogLine, Phase, Snapshot
+from engine.snapshot import EMPTY, LogLine, Phase, Snapshot
 
 HISTORY = 20_000
 LOG_LINES = 200
@@ -45,6 +45,8 @@ class Telemetry:
         with self._lock:
             self._folder = folder
             self._history.extend(MappingProxyType(_numbers(metrics)) for metrics in past[-HISTORY:])
+            for metrics in self._history:
+                self._count_score(metrics)
             if self._history:
                 self._replace(metrics=self._history[-1])
 
@@ -90,10 +92,7 @@ class Telemetry:
             self._session_seconds += seconds
             metrics["sps"] = steps / seconds if seconds > 0 else 0.0
             metrics["time"] = elapsed
-            if "episode/score" in metrics:
-                self._scores.append((metrics["episode/count"], metrics["episode/score"]))
-                while sum(count for count, _ in self._scores) - self._scores[0][0] >= SCORE_EPISODES:
-                    self._scores.popleft()
+            self._count_score(metrics)
             frozen = MappingProxyType(metrics)
             self._history.append(frozen)
             phases = tuple(
@@ -114,6 +113,33 @@ class Telemetry:
             )
             if self._folder is not None:
                 self._guard(lambda folder: folder.append_metrics(metrics))
+
+    def _count_score(self, metrics: Metrics) -> None:
+        if "episode/score" in metrics and "episode/count" in metrics:
+            self._scores.append((metrics["episode/count"], metrics["episode/score"]))
+            while sum(count for count, _ in self._scores) - self._scores[0][0] >= SCORE_EPISODES:
+                self._scores.popleft()
+
+    def rewind(self, *, step: int, iteration: int, elapsed: float, checkpoint: str) -> None:
+        """The run goes back to a checkpoint: what was told of later iterations is forgotten, here and on disk."""
+        with self._lock:
+            while self._history and self._history[-1]["iteration"] > iteration:
+                self._history.pop()
+            self._scores.clear()
+            for metrics in self._history:
+                self._count_score(metrics)
+            self._replace(
+                step=step,
+                iteration=iteration,
+                resumed_iteration=iteration,
+                rollbacks=self._snapshot.rollbacks + 1,
+                elapsed=elapsed,
+                metrics=self._history[-1] if self._history else EMPTY,
+                checkpoint=checkpoint,
+                checkpoint_step=step,
+                stage="",
+            )
+            self._guard(lambda folder: folder.truncate_metrics_after(iteration))
 
     def recent_score(self) -> float | None:
         """Mean score of about the last hundred episodes, None before the first has ended."""
