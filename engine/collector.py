@@ -11,6 +11,7 @@ from torch import Tensor
 
 import c_envs
 from engine import _kernels
+from engine.guard import CollectionFault, inspect_rollout
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer, Timer
 from engine.policy import Policy
@@ -36,6 +37,8 @@ class Collector:
     def __init__(self, batch: c_envs.Batch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator) -> None:
         self.batch, self.policy, self.buffer, self.generator = batch, policy, buffer, generator
         self.watch = Watch()
+        self.fault: CollectionFault | None = None
+        """What is not finite of the last horizon."""
         self.device = buffer.observations.device
         self.on_host = self.device.type == "cpu"
         self.host = {
@@ -68,6 +71,12 @@ class Collector:
         """Continues from a recurrent state."""
         self._state = state.to(self.device)
 
+    def forget(self, agents: Tensor) -> None:
+        """Empties the recurrent state of some agents, a bool [N]."""
+        state = self.state().clone()
+        state[:, :, agents] = 0
+        self.set_state(state)
+
     @torch.no_grad()
     def collect(self, timer: PhaseTimer, gate: Gate, reward_clamp: float) -> None:
         """Fills the buffer with the next T steps of every agent."""
@@ -77,6 +86,7 @@ class Collector:
             for name in ("rewards", "terminals", "truncations"):
                 getattr(self.buffer, name).copy_(self.host[name], non_blocking=True)
             self.buffer.live.copy_(self.host["masks"], non_blocking=True)
+        self.fault = inspect_rollout(self.buffer, self.buffer.agents // self.batch.environments)
         self.buffer.finish(reward_clamp)
         timer.lap("collect/store")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from engine.guard import DeferredFaults, MinibatchFault, Undo, minibatch_source
 from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
-from engine.optimizer import Optimizer, clip_by_global_norm
+from engine.optimizer import Optimizer, gradient_norms, scale_to_norm
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer
 from engine.policy import Policy
@@ -40,34 +41,58 @@ class Piece:
 
 
 class Learner:
-    """Owns the gradients. Each worker takes a share of the minibatch's segments through the network and back."""
+    """Owns the gradients. Each worker takes a share of the minibatch's segments through the network and back.
 
-    def __init__(self, policy: Policy, optimizer: Optimizer, workers: Workers, autocast: bool = False) -> None:
+    A minibatch whose loss or gradient is not finite changes nothing. `deferred`: the device finds out and takes the
+    step back, and `metrics` tells of it; otherwise `update` raises before the step.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        optimizer: Optimizer,
+        workers: Workers,
+        autocast: bool = False,
+        deferred: bool | None = None,
+    ) -> None:
         self.policy, self.optimizer, self.workers, self.autocast = policy, optimizer, workers, autocast
         self.parameters = list(policy.parameters())
         self.timers = [PhaseTimer() for _ in range(workers.count)]
         self.device = self.parameters[0].device
+        self.deferred = self.device.type != "cpu" if deferred is None else deferred
+        if self.deferred:
+            self.undo = Undo((*self.parameters, *optimizer.moments().values()))
+            self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
         self.statistics = torch.zeros(len(STATISTICS), device=self.device)
         self.grad_norm = torch.zeros((), device=self.device)
         self.largest_ratio = torch.zeros((), device=self.device)
         self.updates = 0
+        self.taken_back = 0
+        """Minibatches that `metrics` found to have been taken back; they do not count as updates."""
+        self.fault: str | None = None
+        """The source of the first of them."""
 
     def start_iteration(self) -> None:
         """Statistics count from zero again."""
         self.statistics = torch.zeros_like(self.statistics)
         self.grad_norm = torch.zeros_like(self.grad_norm)
         self.largest_ratio = torch.zeros_like(self.largest_ratio)
-        self.updates = 0
+        self.updates = self.taken_back = 0
+        self.fault = None
+        if self.deferred:
+            self.faults.start_iteration()
 
     def update(self, experience: Experience, draw: Draw, settings: LearnerSettings, timer: PhaseTimer) -> Tensor:
         """One optimizer step on the drawn segments, then writes their new values and ratios back.
 
         Returns the ratios [T, M]. Advantages are normalized over the whole minibatch, then weighted by each segment's
-        importance weight.
+        importance weight. MinibatchFault when something is not finite; then nothing has changed.
         """
         raw, masks = experience.advantages_of(draw.segments)
         advantages = normalize(raw, masks) * draw.weights
         count = float(masks.sum()) if masks is not None else advantages.numel()
+        if count == 0:
+            return torch.ones_like(raw)  # every segment of it is left out: there is nothing to learn
         shares = split(len(draw.segments), self.workers.count)
         timer.lap("train/gather")
         single = self.workers.count == 1
@@ -106,16 +131,40 @@ class Learner:
         results = [piece for pieces in self.workers.run(work) for piece in pieces]
         if not single:
             timer.absorb(self.timers)
+        statistics, largest_ratio = self.statistics, self.largest_ratio
         for done in results:
-            experience.write_back(done.segments, done.values, done.ratios)
-            self.statistics = self.statistics + done.statistics
-            self.largest_ratio = torch.maximum(self.largest_ratio, done.ratios.max())
-        timer.lap("train/gather")
+            statistics = statistics + done.statistics
+            largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
         gradients = [
             sum(parts[1:], start=parts[0]) for parts in zip(*(done.gradients for done in results), strict=True)
         ]
-        self.grad_norm = self.grad_norm + clip_by_global_norm(gradients, settings.max_grad_norm)
+        norms, norm = gradient_norms(gradients)
+        figures = torch.cat((statistics, norms, norm.unsqueeze(0)))
+        finite = torch.isfinite(figures).all()
+        if self.deferred:
+            self.faults.observe(finite, self.updates, figures)
+            self.undo.remember()
+            results = [_where(finite, done, experience) for done in results]
+            statistics, norm, largest_ratio = (
+                torch.where(finite, new, old)
+                for new, old in (
+                    (statistics, self.statistics),
+                    (norm, torch.zeros_like(norm)),
+                    (largest_ratio, self.largest_ratio),
+                )
+            )
+        elif not bool(finite):
+            raise MinibatchFault(minibatch_source(figures.tolist(), self.optimizer.names))
+        self.statistics, self.largest_ratio = statistics, largest_ratio
+        self.grad_norm = self.grad_norm + norm
+        timer.lap("train/optimizer")
+        for done in results:
+            experience.write_back(done.segments, done.values, done.ratios)
+        timer.lap("train/gather")
+        scale_to_norm(gradients, norm, settings.max_grad_norm)
         self.optimizer.step(gradients, None if single else self.workers.map)
+        if self.deferred:
+            self.undo.take_back(unless=finite)
         self.updates += 1
         timer.lap("train/optimizer")
         return torch.cat([done.ratios for done in results], dim=1)
@@ -124,6 +173,24 @@ class Learner:
         """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
         if not self.updates:
             return {}
-        values = torch.cat((self.statistics, self.grad_norm.unsqueeze(0), self.largest_ratio.unsqueeze(0))).tolist()
+        figures = [self.statistics, self.grad_norm.unsqueeze(0), self.largest_ratio.unsqueeze(0)]
+        values = torch.cat((*figures, self.faults.tensor()) if self.deferred else figures).tolist()
+        record = values[len(STATISTICS) + 2 :]
+        if record and record[0]:
+            self.taken_back = int(record[0])
+            self.fault = f"minibatch {int(record[1]) + 1}: {minibatch_source(record[2:], self.optimizer.names)}"
+            self.updates -= self.taken_back
+            self.optimizer.steps -= self.taken_back
+            if not self.updates:
+                return {}
         means = dict(zip(STATISTICS, (value / self.updates for value in values), strict=False))
-        return means | {"loss/grad_norm": values[-2] / self.updates, "loss/ratio_max": values[-1]}
+        norm, largest_ratio = values[len(STATISTICS) : len(STATISTICS) + 2]
+        return means | {"loss/grad_norm": norm / self.updates, "loss/ratio_max": largest_ratio}
+
+
+def _where(finite: Tensor, done: Piece, experience: Experience) -> Piece:
+    """The piece, or one that writes back what is there already; its gradients are as they were."""
+    values, ratios = experience.present(done.segments)
+    return replace(
+        done, values=torch.where(finite, done.values, values), ratios=torch.where(finite, done.ratios, ratios)
+    )

@@ -238,6 +238,18 @@ _ENTRIES = (
         "train.update_epochs times agents times horizon, divided by train.minibatch.",
     ),
     MetricInfo(
+        "train/skipped",
+        "",
+        "Minibatches of this iteration left out because of a number that is not finite.",
+        "0; with run.on_nan = skip a few are survived, ten iterations in a row are not.",
+    ),
+    MetricInfo(
+        "train/skipped_segments",
+        "",
+        "Segments of this iteration left out because of a number that is not finite.",
+        "0; a source that stays is in the environment, and the log names it.",
+    ),
+    MetricInfo(
         "time/collect/env",
         "s",
         "Stepping the environments in C, in one iteration.",

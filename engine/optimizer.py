@@ -126,6 +126,16 @@ class Optimizer:
             parameter.mul_(1 - self.adam_learning_rate * self.weight_decay)
         parameter.sub_(corrected.div_(scale).mul_(self.adam_learning_rate))
 
+    def moments(self) -> dict[str, Tensor]:
+        """What the optimizer remembers of past gradients, by the parameter's name."""
+        kinds = (("first moment", self.first), ("second moment", self.second))
+        return {
+            f"the {kind} of {name}": tensor
+            for kind, tensors in kinds
+            for name, tensor in zip(self.names, tensors, strict=True)
+            if tensor.numel()
+        }
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Moments by parameter name, for a checkpoint."""
         tensors = {f"first.{name}": tensor for name, tensor in zip(self.names, self.first, strict=True)}
@@ -146,11 +156,23 @@ class Optimizer:
 
 
 @torch.no_grad()
-def clip_by_global_norm(gradients: Iterable[Tensor], limit: float) -> Tensor:
-    """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, 0-D."""
-    gradients = list(gradients)
-    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+def gradient_norms(gradients: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The norm of each gradient [P] and of all of them together, 0-D."""
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    return norms, torch.linalg.vector_norm(norms)
+
+
+@torch.no_grad()
+def scale_to_norm(gradients: Iterable[Tensor], norm: Tensor, limit: float) -> None:
+    """Scales gradients whose joint norm is `norm` in place, so that it is at most `limit`."""
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(factor)
+
+
+def clip_by_global_norm(gradients: Iterable[Tensor], limit: float) -> Tensor:
+    """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, 0-D."""
+    gradients = list(gradients)
+    _, norm = gradient_norms(gradients)
+    scale_to_norm(gradients, norm, limit)
     return norm

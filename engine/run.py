@@ -14,9 +14,11 @@ from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
 from engine.errors import CheckpointError, EngineError, RunError
+from engine.guard import NonFiniteError, require_finite
 from engine.memory import MemoryProbe
 from engine.phases import Timer
 from engine.profile import Profile
+from engine.recovery import Recovery
 from engine.resume import check_resumable, largest_checkpoint, load_state, save_state
 from engine.run_folder import RunFolder
 from engine.snapshot import Clip, Frame
@@ -28,10 +30,6 @@ MEMORY_SECONDS = 0.5
 """Memory is read this often at most: asking a GPU's driver more often would cost the GPU speed."""
 RECORD_SECONDS = 10.0
 """run.json is brought up to date this often at most."""
-
-
-class DivergedError(EngineError):
-    """A loss or gradient is no longer a finite number."""
 
 
 class Run:
@@ -56,7 +54,7 @@ class Run:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
             telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents")
-            self.trainer = Trainer(profile, self.device, gate, self._before_minibatch)
+            self.trainer = Trainer(profile, self.device, gate, self._before_minibatch, self._warn)
             present = self.folder.checkpoints.paths() if self.folder is not None else []
             require_room(self.folder.path if self.folder else runs, largest_checkpoint(self.trainer), len(present))
             if self.folder is None:
@@ -76,6 +74,7 @@ class Run:
             raise
         self._low_space = LowSpaceWarning()
         self.alarms = AlarmWatch(telemetry, profile, self.folder.path)
+        self.recovery = Recovery(self.trainer, self.folder, telemetry, self.alarms)
         self._memory = MemoryProbe(self.device)
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
@@ -137,8 +136,14 @@ class Run:
         trainer.collector.watch.environment = watched
         self.telemetry.update(stage="collect")
         trainer.inspected = inspected
-        report = trainer.iterate()
+        try:
+            report = trainer.iterate()
+        except NonFiniteError as error:
+            self.recovery.recover(error)
+            self._last_saved = trainer.iteration
+            return
         self._publish(report)
+        self.recovery.after_iteration()
         every = trainer.profile.run.checkpoint_every
         if trainer.iteration - self._last_saved >= every and not self.finished:
             self.checkpoint()
@@ -146,6 +151,9 @@ class Run:
     def _before_minibatch(self, index: int, count: int) -> None:
         self._edits()
         self.telemetry.update(stage=f"train {index + 1}/{count}")
+
+    def _warn(self, source: str) -> None:
+        self.recovery.warn(source)
 
     def _publish(self, report: Report) -> None:
         now = time.monotonic()
@@ -162,12 +170,6 @@ class Run:
             self._recorded = now
             self.telemetry.refresh_record()
             self._look_at_disk()
-        broken = [key for key, value in report.metrics.items() if key.startswith("loss/") and value != value]
-        if broken:
-            raise DivergedError(
-                f"training diverged at step {report.metrics['step']:,}: {', '.join(broken)} is not a number; "
-                "lower train.learning_rate or train.max_grad_norm and resume from the last checkpoint"
-            )
 
     def _look_at_disk(self) -> None:
         """Warns once when the disk is nearly full."""
@@ -212,9 +214,11 @@ class Run:
         telemetry.update(state="saving", stage="writing a checkpoint")
         began = time.perf_counter()
         try:
+            state_now = save_state(trainer, {"elapsed": telemetry.snapshot().elapsed})
+            require_finite(state_now)
             path = self.folder.save_checkpoint(
                 trainer.step,
-                save_state(trainer, {"elapsed": telemetry.snapshot().elapsed}),
+                state_now,
                 telemetry.recent_score(),
                 trainer.profile.run.keep_checkpoints,
             )
@@ -227,6 +231,7 @@ class Run:
         finally:
             self._last_saved = trainer.iteration
             telemetry.update(state=state if state != "saving" else "running", stage="")
+        self.recovery.saved()
         telemetry.update(checkpoint=path.name, checkpoint_step=trainer.step)
         milliseconds = (time.perf_counter() - began) * 1000
         self.alarms.over("checkpoint", f"{path.name} is saved")

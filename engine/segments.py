@@ -212,6 +212,31 @@ class Experience:
             store.ratios.index_copy_(1, index, ratios[:, columns])
             at += len(index)
 
+    def present(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and ratios of sorted segments as they stand, each [T, M]."""
+        parts = self._parts(segments)
+        values = torch.cat([store.values.index_select(1, index) for store, index in parts], dim=1)
+        return values, torch.cat([store.ratios.index_select(1, index) for store, index in parts], dim=1)
+
+    def exclude(self, bad: Tensor) -> None:
+        """Leaves segments out, `bad` [S] as a bool: none of their steps counts any more, and their numbers become 0.
+
+        The whole segment goes: the advantages of its sound steps reach over the others. Priorities become 0, so that
+        schemes that go by them no longer draw it; the rest draw it without learning from it.
+        """
+        at = 0
+        for place, store in enumerate(self.stores):
+            gone = bad[at : at + len(store)]
+            at += len(store)
+            if not bool(gone.any()):
+                continue
+            for name in ("observations", "logprobs", "values", "rewards", "advantages", "final_values"):
+                getattr(store, name)[:, gone] = 0
+            store.ratios[:, gone] = 1
+            store.bootstrap[gone] = 0
+            store.state[:, :, gone] = 0
+            self.stores[place] = replace(store, masks=_masks(store) * (~gone).float())
+
     def keep(self, count: int, refill: str, metric: Tensor, generator: torch.Generator) -> Segments | None:
         """Copies of the `count` segments (or all there are) that stay for the next iteration; None for none.
 

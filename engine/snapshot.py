@@ -205,6 +205,8 @@ class Snapshot:
     iteration: int = 0
     resumed_iteration: int = 0
     """Where this session went on from: `history` holds the run's past up to here. 0 for a new run."""
+    rollbacks: int = 0
+    """Times this session went back to a checkpoint: the iterations behind `resumed_iteration` are done again."""
     elapsed: float = 0.0
     steps_per_second: float | None = None
     average_steps_per_second: float | None = None
@@ -218,6 +220,8 @@ class Snapshot:
     """The segment that was asked for last, see `TrainingSession.show_segment`."""
     log: tuple[LogLine, ...] = ()
     """The last 200 lines, oldest first."""
+    disk_free: int | None = None
+    """Bytes left on the disk of the run's folder."""
     alarms: tuple[Alarm, ...] = ()
     """Those that are raised now, the worst first."""
     error: str | None = None

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -255,6 +256,13 @@ class Trainer:
                 )
                 return self.metric()
         return metric
+
+    def reseed(self, number: int) -> None:
+        """Goes on with other random numbers than this seed gave at this iteration; `number` tells one turn from the
+        next."""
+        words = np.random.SeedSequence([self.profile.train.seed, self.iteration, number]).generate_state(2, np.uint64)
+        self.action_generator.manual_seed(int(words[0]) >> 1)
+        self.draw_generator.manual_seed(int(words[1]) >> 1)
 
     def require_sound_weights(self) -> None:
         """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""

@@ -186,6 +186,11 @@ class RunSection(Section):
     keep_checkpoints: int = option(
         3, low=2, high=1000, unit="checkpoints", live=True, help="newest checkpoints that stay, besides the best"
     )
+    on_nan: Literal["stop", "skip", "rollback"] = option(
+        "stop",
+        live=True,
+        help="on a number that is not finite: fail, leave the minibatch out, or go back to a checkpoint",
+    )
     on_hangup: Literal["continue", "checkpoint"] = option(
         "continue", live=True, help="when the terminal goes away: just go on, or save a checkpoint and go on"
     )

@@ -24,7 +24,7 @@ train.gamma* train.gae_lambda* train.clip* train.value_clip* train.value_coef* t
 train.max_grad_norm* train.rho_clip* train.c_clip* train.reward_clamp*
 replay.scheme* replay.alpha* replay.beta0* replay.metric* replay.replacement* replay.factor* replay.refill*
 replay.normalize_weights*
-run.checkpoint_every* run.keep_checkpoints* run.on_hangup*
+run.checkpoint_every* run.keep_checkpoints* run.on_nan* run.on_hangup*
 alarms.enabled* alarms.warmup* alarms.raise_after* alarms.clear_after* alarms.entropy_low* alarms.grad_norm_high*
 alarms.kl_high* alarms.clip_fraction_high* alarms.explained_variance_low* alarms.explained_variance_after*
 alarms.sps_low* alarms.uses_high* alarms.ess_low* alarms.disk_free_low* alarms.gpu_memory_high*
