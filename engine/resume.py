@@ -129,13 +129,14 @@ def _check_archive(archive: Segments, trainer: Trainer) -> None:
             raise ValueError(
                 f"archive.{field.name} is {value.dtype} {list(value.shape)}, not {like.dtype} {list(shape)}"
             )
-    for name, value, stop in (
-        ("actions", archive.actions, spec.actions),
-        ("agent", archive.agent, buffer.agents),
-        ("environment", archive.environment, len(archive.environments)),
+    for name, value, last in (
+        ("actions", archive.actions, spec.actions - 1),
+        ("agent", archive.agent, buffer.agents - 1),
+        ("environment", archive.environment, len(archive.environments) - 1),
+        ("iteration", archive.iteration, trainer.iteration),
     ):
-        if segments and not 0 <= int(value.min()) <= int(value.max()) < stop:
-            raise ValueError(f"archive.{name} has values outside 0 to {stop - 1}")
+        if segments and not 0 <= int(value.min()) <= int(value.max()) <= last:
+            raise ValueError(f"archive.{name} has values outside 0 to {last}")
 
 
 def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
@@ -154,10 +155,10 @@ def load_state(trainer: Trainer, checkpoint: Checkpoint) -> None:
         if manifest["device"] == trainer.device.type:
             trainer.action_generator.set_state(state["generator.actions"])
             trainer.draw_generator.set_state(state["generator.draws"])
-        trainer.archive = archive_from(state, trainer)
         trainer.step = int(manifest["step"])
         trainer.iteration = int(manifest["iteration"])
+        trainer.archive = archive_from(state, trainer)
         trainer.owed_segments = float(manifest["owed_segments"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+    except (KeyError, RuntimeError, ValueError, TypeError, OverflowError) as error:
         text = str(error).splitlines()[0]
         raise CheckpointError(f"the checkpoint does not fit this profile: {text}") from error
