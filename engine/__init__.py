@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c_envs import ENVIRONMENTS, ROLES, EnvironmentInfo, Renderer
-from engine.alarms import AlarmRule, alarm_rules
+from engine.alarms import AlarmRule, alarm_rules, read_alarm
 from engine.comparison import (
     Comparison,
     Difference,
@@ -102,6 +102,7 @@ __all__ = [
     "experiment_changes",
     "explain_metric",
     "group_runs",
+    "read_alarm",
     "read_run",
     "run_bench",
     "shipped_profiles",

@@ -63,6 +63,7 @@ class AlarmWatch:
                 self._free = self._disk.space(self._folder).free
             except OSError:
                 self._free = None
+            self._telemetry.update(disk_free=self._free)
         return self._free
 
     def _tell(self, changes: list[Change]) -> None:

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Literal
 
 from engine.profile import Profile
-from engine.snapshot import Alarm, Memory
+from engine.snapshot import Alarm, Memory, Snapshot
 
 GIB = 1024**3
 WINDOW = 101
@@ -74,6 +74,8 @@ class AlarmRule:
     patient: bool = True
     relative: bool = False
     after: str = "raise_after"
+    unit: str = ""
+    """What stands behind the setting's number for people: "x usual"."""
 
     @property
     def key(self) -> str:
@@ -131,6 +133,7 @@ RULES: tuple[AlarmRule, ...] = (
         low=True,
         patient=False,
         after="",
+        unit=" GiB",
     ),
     AlarmRule(
         "gradients",
@@ -142,6 +145,7 @@ RULES: tuple[AlarmRule, ...] = (
         lambda value, bound, _: f"gradient norm {value:.3g}, above {bound:.3g}",
         "lower train.learning_rate, or cut large rewards by train.reward_clamp",
         relative=True,
+        unit=" x usual",
     ),
     AlarmRule(
         "entropy",
@@ -155,6 +159,7 @@ RULES: tuple[AlarmRule, ...] = (
         ),
         "the policy hardly explores: raise train.entropy_coef, or lower train.learning_rate",
         low=True,
+        unit=" x uniform",
     ),
     AlarmRule(
         "kl",
@@ -187,6 +192,7 @@ RULES: tuple[AlarmRule, ...] = (
         "its values are worse than a constant: raise train.value_coef, lower train.learning_rate",
         low=True,
         after="explained_variance_after",
+        unit=" for long",
     ),
     AlarmRule(
         "speed",
@@ -201,6 +207,7 @@ RULES: tuple[AlarmRule, ...] = (
         "see which phase has grown, and whether other programs use this machine",
         low=True,
         relative=True,
+        unit=" x usual",
     ),
     AlarmRule(
         "gpu",
@@ -233,9 +240,17 @@ RULES: tuple[AlarmRule, ...] = (
         _own,
         lambda value, bound, _: f"a segment was used {value:.3g} times as often as the mean, above {bound:.3g}",
         "lower replay.alpha, or draw without replacement (replay.replacement = false)",
+        unit=" x mean",
     ),
 )
 """What is watched, the worst first."""
+
+
+def read_alarm(rule: AlarmRule, snapshot: Snapshot, profile: Profile) -> float | None:
+    """What `rule` looks at, as the newest snapshot has it; None while there is no such figure."""
+    reading = Reading(snapshot.step, snapshot.iteration, snapshot.metrics, snapshot.memory, snapshot.disk_free)
+    return rule.measure(reading, profile)
+
 
 _EVENTS = ("nan", "checkpoint")
 """Alarms that other code raises: they come before all rules."""

@@ -313,7 +313,7 @@ class RemoteSession:
         if text != self._lost:
             self._lost = text
             self._note(f"out of reach ({text}); trying again", "warning")
-        self._publish(stage="out of reach")
+        self._publish(state="disconnected", stage=f"{text}; trying again")
 
     def _ended_without_a_word(self) -> bool:
         """Whether run.json says that the run has ended, or its process is gone; the last snapshot then says so."""

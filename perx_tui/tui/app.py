@@ -13,6 +13,7 @@ from engine import Snapshot
 from perx_tui.tui.keys import KEYS, bindings
 from perx_tui.tui.live import LiveApp, Result
 from perx_tui.tui.pending import saved
+from perx_tui.tui.screens.alarms import AlarmScreen
 from perx_tui.tui.screens.editor import EditorScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
@@ -118,6 +119,11 @@ class PerxApp(LiveApp):
             self._open(viewer)
             if self._watching.view is None:
                 viewer.ask("priority")
+
+    def action_alarms(self) -> None:
+        """Open the screen of the alarms; close it where it is on top."""
+        if not self._bring_up(AlarmScreen):
+            self._open(AlarmScreen(self.palette))
 
     def action_editor(self) -> None:
         """Open the editor; close it where it is on top."""

@@ -69,6 +69,7 @@ KEYS: tuple[Key, ...] = (
     Key("p", "p", "replay", "What is replayed, and why", SCREEN, "prioritization", 5, "Prioritization screen"),
     Key("v", "v", "segment", "Watch a segment's steps", SCREEN, "segment", 6, "Segment viewer"),
     Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
+    Key("a", "a", "alarms", "Alarms, and what to try", SCREEN, "alarms", 12, "Alarms"),
     Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 2, "Show the keys"),
     Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 11),
     Key("q", "q", "quit", "Quit (asks first)", PROGRAM, "quit", 3, "Quit"),
@@ -76,6 +77,7 @@ KEYS: tuple[Key, ...] = (
 
 
 TABLE, STEPS, CHOICE, SETTINGS = "Table of segments", "Steps", "Which segment", "Settings"
+ALARMS = "Alarms"
 
 _BACK = Key("escape", "esc", "back", "Back", PROGRAM, "screen.back", 1)
 _HELP = Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 9)
@@ -100,6 +102,21 @@ PRIORITIZATION_KEYS: tuple[Key, ...] = (
     _HELP,
 )
 """Keys of the prioritization screen; those of the app that it does not name stay in force."""
+
+ALARM_KEYS: tuple[Key, ...] = (
+    Key("tab", "tab", "rules", "What is watched, and back", ALARMS, "screen.tab", 3),
+    Key("up", "↑ ↓", "scroll", "Scroll the alarms", ALARMS, "screen.scroll(-1)", 2),
+    Key("down", "", "", "Down", ALARMS, "screen.scroll(1)"),
+    Key("pageup", "pgup pgdn", "", "A page up or down", ALARMS, "screen.scroll(-8)"),
+    Key("pagedown", "", "", "A page down", ALARMS, "screen.scroll(8)"),
+    Key("home", "home end", "", "The first, the last", ALARMS, "screen.scroll(-1000000)"),
+    Key("end", "", "", "The last", ALARMS, "screen.scroll(1000000)"),
+    _SPACE,
+    Key("e", "e", "edit", "Change settings", PROGRAM, "editor", 8),
+    _BACK,
+    _HELP,
+)
+"""Keys of the screen of the alarms."""
 
 VIEWER_KEYS: tuple[Key, ...] = (
     Key("space", "space", "play", "Play, or hold", STEPS, "screen.play", 2),

@@ -34,13 +34,15 @@ class Footer(Bar):
         return [spread(tuple(parts), ((cost + " ", "dim"),) if cost else (), width)]
 
     def _place(self, key: Key) -> int:
-        """A maximized panel's way back comes before what can be seen on the other screens."""
+        """A maximized panel's way back comes before what can be seen on the other screens, alarms before all."""
+        if key.label == "alarms":
+            return 0
         return 1 if self.maximized and key.label == "maximize" else key.rank
 
     def _label(self, label: str) -> str:
         """The label that is true now; empty for a key that would do nothing."""
         snapshot = self.view.snapshot
-        if label in self.idle:
+        if label in self.idle or (label == "alarms" and not snapshot.alarms):
             return ""
         if label == "maximize" and self.maximized:
             return "restore"

@@ -1,22 +1,30 @@
-"""The first line: the state of the run, what it is doing, which run it is and where it trains."""
+"""The first line: the state of the run, its alarms, what it is doing, which run it is and where it trains."""
 
 from __future__ import annotations
 
 from perx_tui import format as fmt
 from perx_tui.tui.lines import Line, Part, cells, clean, shorten, spread
 from perx_tui.tui.panel import Lines
-from perx_tui.tui.view import STATES
+from perx_tui.tui.states import STATE_HINTS, STATES
 
-_BADGE = 12
+_BADGE = 13
+_WIDE = 100
+"""From this width on the badge of the alarms spells everything out."""
+_TIMED = ("starting", "disconnected")
+"""States in which one wants to know for how long already."""
 
 
 class Header(Lines):
     """One line. The badge keeps its width in every state, so that nothing beside it moves."""
 
+    _timed = ("", 0.0)
+    """What is being waited for, and since when."""
+
     def lines(self, width: int, height: int) -> list[Line]:
-        """Badge and stage at the left, the name of the run after them, facts at the right as far as they fit."""
+        """Badges and stage at the left, the name of the run after them, facts at the right as far as they fit."""
         snapshot = self.view.snapshot
-        left: tuple[Part, ...] = (self._badge(), ("  ", ""), self._message())
+        alarms = self._alarms(width)
+        left: tuple[Part, ...] = (self._badge(), *alarms, ("  ", ""), self._message())
         name = clean(snapshot.run)
         room = width - cells(left) - 3
         facts = [clean(fact) for fact in self._facts() if fact]
@@ -45,8 +53,33 @@ class Header(Lines):
             return f" {pending}".ljust(_BADGE), "yellow!"
         return f" {text}".ljust(_BADGE), f"{hue}!"
 
+    def _alarms(self, width: int) -> tuple[Part, ...]:
+        """How many alarms there are and the worst one; only their number while an answer needs the room."""
+        alarms = self.view.snapshot.alarms
+        if not alarms:
+            return ()
+        count, worst = len(alarms), clean(alarms[0].title)
+        if self.view.notice or width < 60:
+            text = f" ! {count} "
+        elif width >= _WIDE:
+            text = f" ! {count} alarms: {worst} " if count > 1 else f" ! alarm: {worst} "
+        else:
+            text = f" ! {count}: {worst} "
+        return (" ", ""), (text, "red!" if any(alarm.level == "error" for alarm in alarms) else "yellow!")
+
     def _message(self) -> Part:
-        """The answer to the last key while it is fresh, otherwise what the trainer does."""
+        """The answer to the last key while it is fresh, else what the trainer does, or what to know of the state."""
         if self.view.notice:
             return self.view.notice, "yellow+"
-        return clean(self.view.snapshot.stage).ljust(14), "dim"
+        snapshot = self.view.snapshot
+        text = clean(snapshot.stage) or STATE_HINTS.get(snapshot.state, "")
+        if snapshot.state in _TIMED:
+            waited = self.view.now - self._since(f"{snapshot.state} {text}")
+            text += f" ({fmt.duration(waited)})" if waited >= 2 else ""
+        return text.ljust(14), "dim"
+
+    def _since(self, what: str) -> float:
+        """When it was waited for first."""
+        if self._timed[0] != what or not self._timed[1]:
+            self._timed = what, self.view.now
+        return self._timed[1]
