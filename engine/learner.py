@@ -44,7 +44,8 @@ class Learner:
     """Owns the gradients. Each worker takes a share of the minibatch's segments through the network and back.
 
     A minibatch whose loss or gradient is not finite changes nothing. `deferred`: the device finds out and takes the
-    step back, and `metrics` tells of it; otherwise `update` raises before the step.
+    step back, and `metrics` tells of it; otherwise `update` raises before the step. Only then, at the iteration's end,
+    does Adam's count of steps learn of a step taken back.
     """
 
     def __init__(
