@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from c_envs import _native
+from c_envs.actions import action_name
 from c_envs.info import check, settings_tuple
 
 ROLES: tuple[str, ...] = _native.roles()
@@ -19,6 +20,7 @@ class Renderer:
 
     def __init__(self, name: str, config: Mapping[str, object] | None = None, seed: int = 0) -> None:
         """EnvironmentConfigError for a bad name or config."""
+        self._name = name
         self._native = _native.Renderer(name, settings_tuple(check(name, config or {})), seed)
 
     def size(self, scale: int) -> tuple[int, int]:
@@ -37,3 +39,7 @@ class Renderer:
     def caption(self, state: bytes) -> str:
         """One short line about a state, such as "score 123  balls 3"."""
         return self._native.caption(state)
+
+    def action(self, action: int) -> str:
+        """What an action is called, such as "left"."""
+        return action_name(self._name, action)

@@ -64,7 +64,7 @@ class _Stage:
         self._screen.paint(
             [
                 f"{title}  {state}"[:columns],
-                self._renderer.caption(frame.state)[:columns],
+                f"{self._renderer.caption(frame.state)}  {self._renderer.action(frame.action)}"[:columns],
                 *grid_lines,
                 KEYS[:columns],
             ]

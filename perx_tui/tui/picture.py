@@ -91,6 +91,10 @@ class Picture:
         """What the environment says about a state."""
         return self._renderer.caption(state)
 
+    def action(self, action: int) -> str:
+        """What the environment calls an action."""
+        return self._renderer.action(action)
+
     def _fits(self, scale: int, width: int, height: int) -> bool:
         rows, columns = self._renderer.size(scale)
         return rows <= height and columns <= width

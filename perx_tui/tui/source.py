@@ -24,6 +24,9 @@ class Renderer(Protocol):
     def caption(self, state: bytes) -> str:
         """One short line about a state, such as "score 123  balls 3"."""
 
+    def action(self, action: int) -> str:
+        """What an action is called, such as "left"."""
+
 
 class Session(Protocol):
     """A run that trains somewhere else: in a thread of this process, or in another one. No method blocks."""

@@ -49,7 +49,9 @@ class Episode(Panel):
         if self._frame is None or self.picture is None:
             return []
         words: Line = ((clean(self.picture.caption(self._frame.state)), "strong"),)
-        end: Line = (("  end", "yellow+"),) if self._frame.done else ((f"  action {self._frame.action}", "dim"),)
+        end: Line = (
+            (("  end", "yellow+"),) if self._frame.done else ((f"  {self.picture.action(self._frame.action)}", "dim"),)
+        )
         return [(*words, *end), words]
 
     def body(self, width: int, height: int) -> list[Line]:

@@ -129,9 +129,10 @@ class Step(Panel, _Watched):
 
     title = "policy"
 
-    def __init__(self, palette: Palette, watching: Watching, *, id: str) -> None:
+    def __init__(self, palette: Palette, watching: Watching, picture: Picture, *, id: str) -> None:
         Panel.__init__(self, palette, id=id)
         _Watched.__init__(self, watching)
+        self.picture = picture
 
     def summary(self) -> list[Line]:
         """How surprising this step is among those of the segment."""
@@ -161,19 +162,21 @@ class Step(Panel, _Watched):
     def _actions(self, step: SegmentStep, width: int, room: int) -> list[Line]:
         """A bar an action; where there are more actions than rows, the likeliest and the chosen one."""
         if not step.probabilities:
-            return [pair("action", str(step.action), width)]
+            return [pair("action", self.picture.action(step.action), width)]
         actions = list(range(len(step.probabilities)))
         if len(actions) > max(1, room):
             likeliest = sorted(actions, key=lambda each: (each != step.action, -step.probabilities[each]))
             actions = sorted(likeliest[: max(1, room)])
+        names = {action: self.picture.action(action) for action in actions}
+        room_of_names = max(map(len, names.values())) + 1
         lines: list[Line] = []
         for action in actions:
             share = step.probabilities[action]
             chosen = action == step.action
-            bar = marks.bar(share, max(4, width - 19))
+            bar = marks.bar(share, max(4, width - room_of_names - 10))
             style = "orange" if chosen else "blue"
             mark: Part = ("► ", "orange+") if chosen else ("  ", "")
-            name: Part = (f"action {action}".ljust(9), "strong" if chosen else "dim")
+            name: Part = (names[action].ljust(room_of_names), "strong" if chosen else "dim")
             lines.append((mark, name, (bar, style), (fmt.percent(share).rjust(7), "strong" if chosen else "")))
         return lines
 

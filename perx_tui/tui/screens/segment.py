@@ -35,7 +35,7 @@ class SegmentScreen(FullScreen):
         self._session, self.watching, self._picture, self._clock = session, watching, picture, clock
         self.facts = Facts(palette, watching, id="facts")
         self.state = StatePicture(palette, watching, picture, id="state")
-        self.step = Step(palette, watching, id="step")
+        self.step = Step(palette, watching, picture, id="step")
         self.strip = Strip(palette, watching, id="strip")
         super().__init__(palette, VIEWER_KEYS, [self.facts, self.state, self.step, self.strip])
 

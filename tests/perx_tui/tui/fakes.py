@@ -81,6 +81,9 @@ class FakeRenderer:
         _paddle, _x, _y, score, balls, _low, _high = STATE.unpack(state)
         return f"score {score}  balls {balls}"
 
+    def action(self, action: int) -> str:
+        return ("stay", "left", "right")[action]
+
 
 def frame(step: int) -> Frame:
     """The game at a step: the ball flies between the walls, the paddle follows, a brick falls at every eighth step."""

@@ -274,7 +274,7 @@ async def test_the_viewer_asks_for_the_highest_priority_and_shows_its_largest_su
         assert stage.commands == [("segment", ("priority", 0))]
         assert "by priority  rank 1  priority 14.2  used 7x  age 0  iteration 250" in stage.text
         assert "step 42 of 64" in stage.text
-        for word in ("surprise 1 of 64", "worse than expected", "action 1", "12.2%", "score 63"):
+        for word in ("surprise 1 of 64", "worse than expected", "left", "12.2%", "score 63"):
             assert word in stage.text
 
 

@@ -175,7 +175,7 @@ async def test_the_episode_shows_the_game_with_score_action_and_value() -> None:
         rows = stage.rows("episode")
         assert "env 0" in rows[0]
         assert "value" in rows[0]
-        assert re.search(r"score \d+  balls \d  action \d", rows[-1])
+        assert re.search(r"score \d+  balls \d  (stay|left|right)", rows[-1])
         assert stage.app.dashboard.episode.size == (76, 33)
 
 
