@@ -100,3 +100,6 @@ class Recovery:
             rollback=self._rollbacks,
             met_at_step=met_at,
         )
+        self._sound = 0
+        advice = f"it goes on from {path.name}; lower train.learning_rate if it comes back"
+        self._alarms.trouble("nan", "a number is not finite", str(error), advice)
