@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.style import Style
-
-from perx_tui import format as fmt
 from perx_tui.compare import figures, overlay, wording
+from perx_tui.tui.chart import number_tick, step_tick
 from perx_tui.tui.lines import EMPTY, Line, Part, centered, shorten, spread
 from perx_tui.tui.panel import Bar, Lines, Panel
-from perx_tui.tui.panels.curve import score_tick, step_tick
-from perx_tui.tui.theme import Palette
 
 if TYPE_CHECKING:
     from engine import Comparison
 
 HUES = ("blue", "orange", "green", "purple", "yellow", "red")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-_SHADED = 0.78
-"""Share of the background in the colour of an interval."""
-
-
-class ComparePalette(Palette):
-    """The palette with a shade of each hue for intervals, "blue-shade", one where they meet, "meet-shade", and any
-    colour on another: "blue on meet-shade"."""
-
-    def __init__(self, variables: Mapping[str, str], dark: bool = True) -> None:
-        super().__init__(variables, dark)
-        background = self.colors["background"]
-        plain = background.ansi is not None
-        shades = {
-            f"{hue}-shade": self.colors["faint"] if plain else self.colors[hue].blend(background, _SHADED)
-            for hue in HUES
-        }
-        meeting = self.colors["faint"] if plain else self.colors["text"].blend(background, _SHADED)
-        self.colors = dict(self.colors) | shades | {"meet-shade": meeting}
-
-    def style(self, name: str) -> Style:
-        """The style called `name`."""
-        upper, on, lower = name.partition(" on ")
-        if not on:
-            return super().style(name)
-        return Style(color=self.colors[upper or "text"].rich_color, bgcolor=self.colors[lower].rich_color)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +82,7 @@ class Curves(Panel, can_focus=False):
             width,
             height,
             x_label=step_tick if comparison.x == "steps" else lambda value: f"{value:g} {name}",
-            y_label=score_tick if comparison.metric.startswith("episode/") else _tick,
+            y_label=number_tick,
             include_zero=comparison.metric.startswith("episode/"),
             threshold=comparison.threshold,
         )
@@ -203,8 +172,3 @@ def _time_unit(seconds: float) -> tuple[float, str]:
     if seconds < 600:
         return 1.0, "s"
     return (60.0, "min") if seconds < 10_800 else (3600.0, "h")
-
-
-def _tick(value: float) -> str:
-    """A tick of any other metric: "0.015", "12k"."""
-    return f"{value:.6g}" if abs(value) < 10_000 else fmt.count(value)

@@ -16,11 +16,11 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
 from engine import Comparison, EngineError, RunMetrics, compare_runs, group_runs, read_run
-from perx_tui.compare.panels import ComparePalette, Curves, Footer, Header, Showing, Table
+from perx_tui.compare.panels import Curves, Footer, Header, Showing, Table
 from perx_tui.compare.wording import Axis
 from perx_tui.output import FINISHED, INTERRUPTED, TERMINATED, say
 from perx_tui.tui.terminal import guarded
-from perx_tui.tui.theme import DARK, THEMES
+from perx_tui.tui.theme import DARK, THEMES, Palette
 
 Groups = Mapping[str, Sequence[RunMetrics]]
 
@@ -216,8 +216,8 @@ class CompareApp(App[int]):
         for part in self.parts:
             part.showing = showing
 
-    def _palette(self) -> ComparePalette:
-        return ComparePalette(self.get_css_variables(), self.current_theme.dark)
+    def _palette(self) -> Palette:
+        return Palette(self.get_css_variables(), self.current_theme.dark)
 
     def _recolor(self) -> None:
         palette = self._palette()

@@ -1,23 +1,30 @@
-"""A line chart in braille with axes and ticks: two dots across and four up in every cell.
+"""The arithmetic of charts: round ticks, scales, and what falls into a column of dots.
 
-Drawing is bounded by the size of the chart, not by the length of the run: points are averaged per dot column first.
+A cell of braille has two dots across and four up. Drawing is bounded by the size of the chart, not by the length of the
+run: points are brought together by dot column first.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from perx_tui.tui.lines import Line, Part
-
-_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Braille bits of the left and the right dot column, from the top."""
+from perx_tui import format as fmt
+from perx_tui.tui.lines import Line
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0, 200.0, 500.0)
+_TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
+_DAY = 86_400
+_LABEL_CELLS = 9
+"""Room for a label under the x axis and the gap to the next one."""
 
 PERIOD = 1.0
 """Seconds that a chart stays as it is while points come: nobody sees more, and every redrawing costs bytes."""
+
+Label = Callable[[float], str]
 
 
 def due(drawn: float, now: float) -> bool:
@@ -45,166 +52,226 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return [low, high]
 
 
-def columns(xs: Sequence[float], ys: Sequence[float], low: float, high: float, count: int) -> list[float | None]:
-    """The mean of the finite points in each of `count` slices of [low, high]; gaps between them filled linearly."""
-    sums = [0.0] * count
-    numbers = [0] * count
-    scale = (count - 1) / (high - low) if high > low else 0.0
-    for x, y in zip(xs, ys, strict=True):
-        if math.isfinite(y) and low <= x <= high:
-            column = round((x - low) * scale)
-            sums[column] += y
-            numbers[column] += 1
-    means: list[float | None] = [total / n if n else None for total, n in zip(sums, numbers, strict=True)]
-    known = [(column, mean) for column, mean in enumerate(means) if mean is not None]
-    for (before, start), (after, end) in itertools.pairwise(known):
-        for column in range(before + 1, after):
-            means[column] = start + (end - start) * (column - before) / (after - before)
-    return means
-
-
-def braille(
-    values: Sequence[float | None], width: int, height: int, low: float, high: float, *, filled: bool = True
-) -> tuple[list[list[int]], list[list[bool]]]:
-    """Bit patterns [row][cell] of the area under `values`, one per dot column (2 * width), and which cells hold its
-    edge; only the edge where it is not `filled`.
-
-    `low` and `high` lie in the middle of the lowest and the highest row, where their labels and grid lines stand.
-    """
-    grid = [[0] * width for _ in range(height)]
-    edge = [[False] * width for _ in range(height)]
-    dots = height * 4
-    scale = (dots - 4) / (high - low) if high > low else 0.0
-    previous: int | None = None
-    for column, value in enumerate(values):
-        if value is None:
-            previous = None
-            continue
-        level = min(dots - 1, max(0, round(1.5 + (value - low) * scale)))
-        # The edge reaches to the left neighbour's level in this column, so that steep parts stay connected.
-        start = level if previous is None else previous + (level > previous) - (level < previous)
-        for dot in range(0 if filled else min(start, level), max(start, level) + 1):
-            row, bit = divmod(dots - 1 - dot, 4)
-            grid[row][column // 2] |= _DOTS[column % 2][bit]
-            if dot >= min(start, level):
-                edge[row][column // 2] = True
-        previous = level
-    return grid, edge
-
-
-def plot(
-    xs: Sequence[float],
-    ys: Sequence[float],
-    width: int,
-    height: int,
-    *,
-    style: str,
-    fill: str,
-    x_label: Callable[[float], str],
-    y_label: Callable[[float], str],
-    include_zero: bool = True,
-) -> list[Line]:
-    """`height` lines of `width` cells: a line in `style` over an area in `fill`, labelled axes at the left and below.
-
-    Empty where there is no finite point or no room.
-    """
-    finite = [y for y in ys if math.isfinite(y)]
-    rows = height - 2
-    if not finite or rows < 2 or width < 16:
-        return []
-    low, high = min(finite), max(finite)
-    if include_zero:
-        low, high = min(0.0, low), max(0.0, high)
-    y_ticks = ticks(low, high, max(2, min(7, rows // 2)))
-    # Whole rows between the ticks; what is left over extends the scale above the highest of them.
-    pitch = (rows - 1) // (len(y_ticks) - 1)
-    labels = {rows - 1 - pitch * index: y_label(tick) for index, tick in enumerate(y_ticks)}
-    low, high = y_ticks[0], y_ticks[0] + (y_ticks[1] - y_ticks[0]) * (rows - 1) / pitch
-    margin = max(map(len, labels.values()))
-    span = width - margin - 1
-    end = roomy(max(xs[-1], 1.0))
-    grid, edge = braille(columns(xs, ys, 0.0, end, 2 * span), span, rows, low, high)
-    lines: list[Line] = []
-    for row, cells in enumerate(grid):
-        label = labels.get(row, "")
-        styles = [
-            style if at_edge else fill if bits else "faint" for bits, at_edge in zip(cells, edge[row], strict=True)
-        ]
-        lines.append((*_y_axis(label, margin), *_runs(cells, styles, "┈" if label else " ")))
-    lines.extend(x_axis(end, margin, span, x_label))
-    return lines
-
-
-def plot_shares(
-    series: Sequence[tuple[Sequence[float], Sequence[float], str]],
-    width: int,
-    height: int,
-    *,
-    x_label: Callable[[float], str],
-) -> list[Line]:
-    """Several lines (xs, ys, style) of shares in [0, 1] on one pair of axes; later lines lie over earlier ones.
-
-    Empty where there is no finite point or no room.
-    """
-    known = [(xs, ys, style) for xs, ys, style in series if any(math.isfinite(y) for y in ys)]
-    rows, margin = height - 2, 4
-    span = width - margin - 1
-    if not known or rows < 2 or width < 16:
-        return []
-    parts = min((n for n in (4, 5, 2) if rows > 2 * n), key=lambda n: (rows - 1) % n, default=1)
-    pitch = (rows - 1) // parts
-    labels = {rows - 1 - pitch * index: f"{100 * index // parts}%" for index in range(parts + 1)}
-    high = (rows - 1) / (pitch * parts)
-    end = roomy(max(1.0, *(xs[-1] for xs, _, _ in known)))
-    cells = [[0] * span for _ in range(rows)]
-    styles = [["faint"] * span for _ in range(rows)]
-    for xs, ys, style in known:
-        grid, _ = braille(columns(xs, ys, 0.0, end, 2 * span), span, rows, 0.0, high, filled=False)
-        for y, bits in enumerate(grid):
-            for x, pattern in enumerate(bits):
-                if pattern:
-                    cells[y][x] |= pattern
-                    styles[y][x] = style
-    lines: list[Line] = []
-    for row in range(rows):
-        label = labels.get(row, "")
-        lines.append((*_y_axis(label, margin), *_runs(cells[row], styles[row], "┈" if label else " ")))
-    lines.extend(x_axis(end, margin, span, x_label))
-    return lines
-
-
-def _y_axis(label: str, margin: int) -> tuple[Part, Part]:
-    return (label.rjust(margin), "dim"), ("┤" if label else "│", "faint")
-
-
 def roomy(end: float) -> float:
     """`end` rounded up by at most a sixteenth: an axis that moved with every point would redraw the whole chart."""
     unit = 2.0 ** (math.floor(math.log2(end)) - 4)
     return math.ceil(end / unit) * unit
 
 
-def _runs(cells: Sequence[int], styles: Sequence[str], empty: str) -> list[Part]:
-    """A row of patterns as parts, cells without a dot shown as `empty`."""
-    parts: list[Part] = []
-    start = 0
-    for name, group in itertools.groupby(styles):
-        end = start + sum(1 for _ in group)
-        text = "".join(chr(0x2800 + bits) if bits else empty for bits in cells[start:end])
-        parts.append((text, name))
-        start = end
-    return parts
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From values to rows of cells: `low` and `high` lie in the middle of the lowest and of the highest row.
+
+    With `log` they are powers of ten, and values that are not positive have no place.
+    """
+
+    low: float
+    high: float
+    rows: int
+    log: bool = False
+
+    def height(self, value: float) -> float | None:
+        """The place of `value` in rows from the bottom of the chart; it may lie beyond the chart."""
+        if self.log:
+            if not value > 0:
+                return None
+            value = math.log10(value)
+        if not math.isfinite(value):
+            return None
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
+        return 0.5 + share * (self.rows - 1)
+
+    def level(self, value: float) -> int | None:
+        """The dot row of `value`, counted from the bottom, within the chart."""
+        height = self.height(value)
+        return None if height is None else min(self.rows * 4 - 1, max(0, round(height * 4 - 0.5)))
+
+    def row(self, value: float) -> int | None:
+        """The row of cells of `value`, counted from the top."""
+        level = self.level(value)
+        return None if level is None else self.rows - 1 - level // 4
 
 
-def x_axis(end: float, margin: int, span: int, label: Callable[[float], str]) -> list[Line]:
+def fitted(low: float, high: float, rows: int, *, log: bool = False) -> tuple[Scale, dict[int, float]]:
+    """A scale over [low, high], and the values of its ticks by row, counted from the top.
+
+    Ticks stand whole rows apart; what is left over extends the scale above the highest of them. With `log`, `low` and
+    `high` must be positive.
+    """
+    most = max(2, min(7, rows // 2))
+    if log:
+        return _fitted_log(math.log10(low), math.log10(high), rows, most)
+    found = ticks(low, high, most)
+    return _spaced(found, rows)
+
+
+def _spaced(found: Sequence[float], rows: int, *, log: bool = False) -> tuple[Scale, dict[int, float]]:
+    pitch = max(1, (rows - 1) // (len(found) - 1))
+    high = found[0] + (found[1] - found[0]) * (rows - 1) / pitch
+    values = [10.0**tick for tick in found] if log else found
+    return Scale(found[0], high, rows, log), {rows - 1 - pitch * index: value for index, value in enumerate(values)}
+
+
+def _fitted_log(low: float, high: float, rows: int, most: int) -> tuple[Scale, dict[int, float]]:
+    """Whole decades where there are some; within two decades 1, 2 and 5 in the nearest rows."""
+    if high - low >= 2:
+        first, last = math.floor(low + 1e-9), math.ceil(high - 1e-9)
+        step = math.ceil((last - first) / (most - 1))
+        count = math.ceil((last - first) / step) + 1
+        return _spaced([float(first + step * k) for k in range(count)], rows, log=True)
+    room = max(0.02, (high - low) * 0.04)
+    scale = Scale(low - room, high + room, rows, log=True)
+    for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        values = [
+            factor * 10.0**power for power in range(math.floor(scale.low), math.ceil(scale.high)) for factor in factors
+        ]
+        places = {value: scale.row(value) for value in values if scale.low <= math.log10(value) <= scale.high}
+        rows_taken = sorted(row for row in places.values() if row is not None)
+        apart = all(b - a >= 2 for a, b in itertools.pairwise(rows_taken))
+        if len(places) <= most and apart:
+            break
+    labels = {row: value for value, row in places.items() if row is not None}
+    if len(labels) < 2:
+        labels = {rows - 1: 10.0**scale.low, 0: 10.0**scale.high}
+    return scale, labels
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the x axis that is drawn, `span` cells wide."""
+
+    start: float
+    end: float
+    span: int
+
+    def column(self, x: float) -> float:
+        """The dot column of `x`, not rounded; it may lie beyond the chart."""
+        return (x - self.start) * (2 * self.span - 1) / (self.end - self.start) if self.end > self.start else 0.0
+
+    def x(self, column: float) -> float:
+        """The place on the axis in the middle of a dot column."""
+        return self.start + column * (self.end - self.start) / max(1, 2 * self.span - 1)
+
+
+def columns(xs: Sequence[float], ys: Sequence[float], low: float, high: float, count: int) -> list[float | None]:
+    """The mean of the finite points in each of `count` columns of [low, high], whose ends are the middles of the
+    outermost columns; gaps filled linearly, also towards the nearest points outside. `xs` ascends."""
+    scale = (count - 1) / (high - low) if high > low else 0.0
+    first, last = bisect_left(xs, low), bisect_right(xs, high)
+    sums = [0.0] * count
+    numbers = [0] * count
+    for index in range(first, last):
+        y = ys[index]
+        if math.isfinite(y):
+            column = round((xs[index] - low) * scale)
+            sums[column] += y
+            numbers[column] += 1
+    means: list[float | None] = [total / n if n else None for total, n in zip(sums, numbers, strict=True)]
+    known = [(float(column), mean) for column, mean in enumerate(means) if mean is not None]
+    before = next((i for i in range(first - 1, -1, -1) if math.isfinite(ys[i])), None)
+    after = next((i for i in range(last, len(xs)) if math.isfinite(ys[i])), None)
+    if before is not None:
+        known.insert(0, ((xs[before] - low) * scale, ys[before]))
+    if after is not None:
+        known.append(((xs[after] - low) * scale, ys[after]))
+    for (left, start), (right, end) in itertools.pairwise(known):
+        for column in range(max(0, math.floor(left) + 1), min(count, math.ceil(right))):
+            if means[column] is None:
+                means[column] = start + (end - start) * (column - left) / (right - left)
+    return means
+
+
+def extremes(
+    xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], low: float, high: float, count: int
+) -> list[tuple[float, float] | None]:
+    """The smallest of `lows` and the largest of `highs` among the points in each of `count` columns, None where there
+    is no point: a spike of one point is in it, however long the run."""
+    scale = (count - 1) / (high - low) if high > low else 0.0
+    found: list[tuple[float, float] | None] = [None] * count
+    for index in range(bisect_left(xs, low), bisect_right(xs, high)):
+        bottom, top = lows[index], highs[index]
+        if math.isfinite(bottom) and math.isfinite(top):
+            column = round((xs[index] - low) * scale)
+            now = found[column]
+            found[column] = (bottom, top) if now is None else (min(now[0], bottom), max(now[1], top))
+    return found
+
+
+def smoothed(xs: Sequence[float], ys: Sequence[float], reach: float) -> list[float]:
+    """Means over the past of every point, a point `d` back weighing exp(-d / reach): no value leaves the range of the
+    points, and none knows the future. `reach` 0 leaves them as they are."""
+    if reach <= 0:
+        return list(ys)
+    total = weight = 0.0
+    result: list[float] = []
+    previous = xs[0] if len(xs) else 0.0
+    for x, y in zip(xs, ys, strict=True):
+        fade = math.exp((previous - x) / reach)
+        total, weight, previous = total * fade, weight * fade, x
+        if math.isfinite(y):
+            total, weight = total + y, weight + 1.0
+        result.append(total / weight if weight > 1e-300 else math.nan)
+    return result
+
+
+def step_tick(value: float) -> str:
+    """A tick of the step axis: "0", "500k", "2.5M"."""
+    text = fmt.count(value)
+    if text[-1:].isalpha() and "." in text:
+        text = text[:-1].rstrip("0").rstrip(".") + text[-1]
+    return text
+
+
+def time_tick(value: float) -> str:
+    """A tick of the time axis: "0", "30s", "5m", "1h30m", "2d"."""
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds}s" if seconds else "0"
+    if seconds < 3600:
+        return f"{seconds // 60}m" + (f"{seconds % 60:02d}s" if seconds % 60 else "")
+    if seconds < _DAY:
+        return f"{seconds // 3600}h" + (f"{seconds % 3600 // 60:02d}m" if seconds % 3600 // 60 else "")
+    return f"{seconds // _DAY}d" + (f"{seconds % _DAY // 3600:02d}h" if seconds % _DAY // 3600 else "")
+
+
+def number_tick(value: float) -> str:
+    """A tick of the y axis: "0", "0.015", "250", "12k", "1e-05"."""
+    if value and abs(value) < 1e-4:
+        return f"{value:.3g}"
+    return f"{value:.6g}" if abs(value) < 10_000 else step_tick(value)
+
+
+def percent_tick(value: float) -> str:
+    """A tick of an axis of shares: "0%", "12.5%"."""
+    return f"{value * 100:.6g}%"
+
+
+def x_ticks(start: float, end: float, span: int, *, time: bool = False) -> list[float]:
+    """Round numbers in [start, end], as many as have room for their labels in `span` cells."""
+    room = max(1, span // _LABEL_CELLS)
+    width = end - start
+    if not (math.isfinite(width) and width > 0):
+        return []
+    if time and width / room > _TIME_STEPS[-1]:
+        step = float(_DAY * math.ceil(width / room / _DAY))
+    elif time and width / room > 1:
+        step = float(next(each for each in _TIME_STEPS if each >= width / room))
+    else:
+        power = 10.0 ** math.floor(math.log10(width / room))
+        step = next(factor * power for factor in _STEPS if factor * power >= width / room * (1 - 1e-9))
+    first, last = math.ceil(start / step - 1e-9), math.floor(end / step + 1e-9)
+    return [float(f"{step * k:.12g}") for k in range(first, last + 1)]
+
+
+def x_axis(window: Window, margin: int, label: Label, *, time: bool = False) -> list[Line]:
     """The rule under the chart and the labels under its ticks, as many as stand apart, none cut."""
+    span = window.span
     rule = ["─"] * span
     text = [" "] * (margin + 1 + span)
-    power = 10.0 ** (math.floor(math.log10(end)) - 1)
-    step = next(factor * power for factor in _STEPS if end / (factor * power) * 9 <= span or factor == _STEPS[-1])
     free = 0
-    for k in range(int(end / step + 1e-9) + 1):
-        cell = round((span - 1) * k * step / end)
-        name = label(k * step)
+    for value in x_ticks(window.start, window.end, span, time=time):
+        cell = min(span - 1, max(0, round(window.column(value)) // 2))
+        name = label(value)
         start = min(max(0, margin + 1 + cell - len(name) // 2), len(text) - len(name))
         if start < free:
             continue

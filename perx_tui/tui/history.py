@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-CAPACITY = 1024
+CAPACITY = 2048
 RECENT = 512
+_NO_CHART = frozenset(("step", "iteration", "time"))
 
 
 class Series:
-    """One metric over steps in at most `CAPACITY` buckets of equally many points; when full, neighbours merge."""
+    """One metric in at most `CAPACITY` buckets of equally many points; when full, neighbours merge.
+
+    A bucket keeps step and time of its last point, and the mean, the smallest and the largest of its values, so that
+    a spike of one iteration is still there after a million.
+    """
 
     def __init__(self) -> None:
-        self.xs: list[float] = []
-        self.ys: list[float] = []
+        self.xs = array("d")
+        self.times = array("d")
+        self.ys = array("d")
+        self.lows = array("d")
+        self.highs = array("d")
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.best = -math.inf
         self.best_x = 0.0
         self._stride = 1
         self._filled = 0
 
-    def append(self, x: float, y: float) -> None:
+    def append(self, x: float, y: float, time: float = 0.0) -> None:
         """Add a point; the last bucket is a running mean until it holds its share of points."""
         self.recent.append(y)
         if not math.isfinite(y):
@@ -32,15 +41,23 @@ class Series:
         if self._filled and self._filled < self._stride:
             self._filled += 1
             self.ys[-1] += (y - self.ys[-1]) / self._filled
-            self.xs[-1] = x
+            self.lows[-1] = min(self.lows[-1], y)
+            self.highs[-1] = max(self.highs[-1], y)
+            self.xs[-1], self.times[-1] = x, time
             return
         if len(self.xs) >= CAPACITY:
-            self.xs = self.xs[1::2]
-            self.ys = [(a + b) / 2 for a, b in zip(self.ys[0::2], self.ys[1::2], strict=True)]
-            self._stride *= 2
-        self.xs.append(x)
-        self.ys.append(y)
+            self._merge()
+        for column, value in ((self.xs, x), (self.times, time), (self.ys, y), (self.lows, y), (self.highs, y)):
+            column.append(value)
         self._filled = 1
+
+    def _merge(self) -> None:
+        """Half as many buckets, each with twice as many points."""
+        self.xs, self.times = self.xs[1::2], self.times[1::2]
+        self.ys = array("d", [(a + b) / 2 for a, b in zip(self.ys[0::2], self.ys[1::2], strict=True)])
+        self.lows = array("d", map(min, self.lows[0::2], self.lows[1::2]))
+        self.highs = array("d", map(max, self.highs[0::2], self.highs[1::2]))
+        self._stride *= 2
 
     @property
     def last(self) -> float | None:
@@ -62,17 +79,21 @@ class History:
         for row in metrics:
             self.version += 1
             self.iteration = max(self.iteration, int(row.get("iteration", self.iteration + 1)))
-            step = row.get("step", 0.0)
+            step, time = row.get("step", 0.0), row.get("time", 0.0)
             for key, value in row.items():
                 if isinstance(value, int | float):
                     series = self._series.get(key)
                     if series is None:
                         series = self._series[key] = Series()
-                    series.append(step, value)
+                    series.append(step, value, time)
 
     def series(self, key: str) -> Series | None:
         """The series of a metric, None while it has no value."""
         return self._series.get(key)
+
+    def metrics(self) -> list[str]:
+        """Keys of the metrics that a chart can show."""
+        return [key for key in self._series if key not in _NO_CHART]
 
     def recent(self, key: str, count: int) -> Sequence[float]:
         """The newest `count` raw values of a metric, oldest first."""

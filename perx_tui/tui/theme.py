@@ -55,6 +55,9 @@ _HUES = {
     "purple": "secondary",
 }
 
+_SHADED = 0.78
+"""Share of the background in the shade of a hue."""
+
 _ANSI = {
     "background": "default",
     "text": "bright_white",
@@ -102,8 +105,9 @@ class Palette:
     """Rich styles by name for one theme.
 
     Names are a colour ("text", "dim", "faint", "frame", "blue", ...), the same with "+" for bold or "!" for a filled
-    badge, "strong" for a number that matters, "" for plain text, and "wall/floor" for a cell of a picture in two
-    roles' colours.
+    badge, "strong" for a number that matters, "" for plain text, "wall/floor" for a cell of a picture in two roles'
+    colours, "blue-shade" for what lies behind a blue line ("meet-shade" where several meet), and any colour on another:
+    "blue on orange-shade".
     """
 
     def __init__(self, variables: Mapping[str, str], dark: bool = True) -> None:
@@ -122,9 +126,12 @@ class Palette:
         colors["seen"] = colors["blue"].blend(background, 0.8)
         for index, share in enumerate((0.6, 0.42, 0.22, 0.0), start=1):
             colors[f"graph{index}"] = colors["blue"].blend(background, share)
+        colors |= {f"{hue}-shade": colors[hue].blend(background, _SHADED) for hue in _HUES}
+        colors["meet-shade"] = text.blend(background, _SHADED)
         if background.ansi is not None:
             # The terminal's own colours have no shades between them.
             colors = {name: Color.parse(f"ansi_{color}") for name, color in _ANSI.items()}
+            colors |= {f"{hue}-shade": colors["faint"] for hue in (*_HUES, "meet")}
             if not dark:
                 colors["text"] = Color.parse("ansi_black")
         self.colors: Mapping[str, Color] = colors
@@ -143,6 +150,9 @@ class Palette:
         return style
 
     def _resolve(self, name: str) -> Style:
+        front, on, back = name.partition(" on ")
+        if on:
+            return Style(color=self.colors[front or "text"].rich_color, bgcolor=self.colors[back].rich_color)
         if "/" in name:
             upper, lower = (self.colors[_ROLES.get(role, "text")] for role in name.split("/"))
             return Style(color=upper.rich_color, bgcolor=lower.rich_color)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine import Profile, Snapshot
+from perx_tui.tui.chart_choice import Choice
 from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
 from perx_tui.tui.replay_past import ReplayPast
@@ -40,6 +41,8 @@ class View:
     """Seconds by the app's clock, for what is drawn at most once a second."""
     cost: str = ""
     """What the screen itself costs, for the footer."""
+    charts: Choice = field(default_factory=Choice)
+    """What the charts show."""
 
     def metric(self, key: str) -> float | None:
         """The newest value of a metric, None while it has none."""

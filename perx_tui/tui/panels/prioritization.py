@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from perx_tui import format as fmt
-from perx_tui.tui import chart, marks
+from perx_tui.tui import chart, marks, plotting
+from perx_tui.tui.chart import Window, percent_tick
 from perx_tui.tui.lines import Line, beside, centered, pair
 from perx_tui.tui.panel import Panel
-from perx_tui.tui.panels.curve import step_tick
+from perx_tui.tui.plotting import Axis, Stroke
 
 _LINES = (
     ("entropy", "replay/entropy", "blue"),
@@ -39,17 +40,31 @@ class Shares(Panel):
     def body(self, width: int, height: int) -> list[Line]:
         """The chart, or why there is none yet."""
         history = self.view.history
-        series = [(found, hue) for _, key, hue in _LINES if (found := history.series(key)) is not None and found.xs]
-        if not series:
+        if not any(history.series(key) for _, key, _ in _LINES):
             return centered("no segment has been drawn yet", width, height)
         key = (history.version, width, height)
         if key != self._key and (
             self._key is None or self._key[1:] != key[1:] or chart.due(self._drawn, self.view.now)
         ):
             self._key, self._drawn = key, self.view.now
-            lines = [(found.xs, found.ys, hue) for found, hue in series]
-            self._lines = chart.plot_shares(lines, width, height, x_label=step_tick)
+            self._lines = self._plot(width, height)
         return self._lines
+
+    def _plot(self, width: int, height: int) -> list[Line]:
+        """All shares on one scale from nothing to all."""
+        found = [(series, hue) for _, key, hue in _LINES if (series := self.view.history.series(key)) and series.xs]
+        rows = height - 2
+        if not found or rows < plotting.SMALLEST[1] or width < plotting.SMALLEST[0]:
+            return []
+        scale, ticks = chart.fitted(0.0, 1.0, rows)
+        axis = Axis(ticks, percent_tick)
+        span = width - plotting.margin_of(axis) - 1
+        window = Window(0.0, chart.roomy(max(1.0, *(series.xs[-1] for series, _ in found))), span)
+        strokes = [
+            Stroke(hue, scale, chart.columns(series.xs, series.ys, window.start, window.end, 2 * span))
+            for series, hue in found
+        ]
+        return plotting.plot(strokes, window, rows, axis, chart.step_tick).lines
 
 
 class ClipByAge(Panel):

@@ -40,7 +40,7 @@ async def test_a_chart_is_drawn_anew_once_a_second_at_most() -> None:
             session.current = running(iteration)
             session.past = FakeSession(session.current).past
             await stage.tick(0.25)
-            drawn.append(stage.app.dashboard.panels["curve"]._lines)  # type: ignore[attr-defined]
+            drawn.append(stage.app.dashboard.panels["curve"]._chart._picture)  # type: ignore[attr-defined]
         assert len({id(lines) for lines in drawn}) == 2
 
 

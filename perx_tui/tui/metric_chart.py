@@ -1,0 +1,299 @@
+"""The pinned metrics of a run as a picture: one chart, charts above one another, or curves over one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perx_tui import format as fmt
+from perx_tui import metrics as names
+from perx_tui.tui import chart, plotting
+from perx_tui.tui.chart import Scale, Window
+from perx_tui.tui.chart_choice import Choice
+from perx_tui.tui.history import History, Series
+from perx_tui.tui.lines import EMPTY, Line, Part, cells, centered, shorten
+from perx_tui.tui.plotting import Axis, Band, Plot, Stroke
+
+_LOWEST = 5
+"""Rows of a chart in a stack, below which curves go over one another instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A plot that begins at a row of the picture, the pinned metrics in it and their lines."""
+
+    top: int
+    plot: Plot
+    places: tuple[int, ...]
+    strokes: tuple[Stroke, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn picture: its lines without the crosshair, and where the plots are in it."""
+
+    lines: list[Line]
+    plots: tuple[Placed, ...] = ()
+
+    def x_at(self, cell: int) -> float | None:
+        """The place on the axis under a cell, None beside the plots."""
+        if not self.plots:
+            return None
+        plot = self.plots[0].plot
+        column = cell - plot.left
+        return plot.window.x(2 * column + 0.5) if 0 <= column < plot.window.span else None
+
+    def place_at(self, row: int) -> int | None:
+        """The pinned metric whose own plot covers a row, None where several do or none."""
+        for placed in self.plots:
+            if placed.top - 1 <= row < placed.top + placed.plot.rows and len(placed.places) == 1:
+                return placed.places[0]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """One pinned metric brought to the columns of a window."""
+
+    place: int
+    key: str
+    values: Sequence[float | None]
+    raw: Sequence[float | None]
+    band: Band
+    low: float
+    high: float
+    hidden: bool
+    """Some of its points have no place on a logarithmic scale."""
+
+
+class MetricChart:
+    """Draws pictures of a history by a choice, and keeps the newest one until something has changed."""
+
+    def __init__(self, *, legend: bool, spread: bool) -> None:
+        """`legend`: names and values above the curves, also of a single one. `spread`: the smallest and the largest
+        value of every column as a shading behind the line."""
+        self.choice = Choice()
+        self._legend, self._spread = legend, spread
+        self._key: tuple[int, int, int, int] | None = None
+        self._drawn = -math.inf
+        self._picture = Picture([])
+
+    def picture(self, history: History, width: int, height: int, now: float) -> Picture:
+        """The picture: drawn anew at once when the choice or the size has changed, and at most once a second when
+        points have come."""
+        key = (self.choice.version, width, height, history.version)
+        old = self._key
+        if key != old and (old is None or old[:3] != key[:3] or chart.due(self._drawn, now)):
+            self._key, self._drawn = key, now
+            self._picture = self._draw(history, width, height)
+        return self._picture
+
+    def lines(self, history: History, width: int, height: int, now: float) -> list[Line]:
+        """The picture with the crosshair."""
+        picture = self.picture(history, width, height, now)
+        if self.choice.cursor is None:
+            return picture.lines
+        return self._with_cross(history, picture)
+
+    # ---- drawing ----
+
+    def _draw(self, history: History, width: int, height: int) -> Picture:
+        known = [place for place, key in enumerate(self.choice.pinned) if _has_points(history.series(key))]
+        if not known or width < plotting.SMALLEST[0] or height < plotting.SMALLEST[1] + 2:
+            return Picture([])
+        if len(known) > 1 and self.choice.stacked:
+            rows = (height - 2) // len(known) - 1
+            if rows >= _LOWEST:
+                return self._stack(history, known, width, height)
+        head = self.legend(history, known, width) if self._legend or len(known) > 1 else []
+        if height - len(head) < 6:
+            head = []
+        plot, strokes = self._plot(history, known, width, height - len(head) - 2)
+        return Picture([*head, *plot.lines], (Placed(len(head), plot, tuple(known), strokes),))
+
+    def _stack(self, history: History, known: Sequence[int], width: int, height: int) -> Picture:
+        """A chart each, the axis below the last; labels as wide as the widest, so that columns stand in line."""
+        each, extra = divmod(height - 2 - len(known), len(known))
+        heights = [each + (index < extra) for index in range(len(known))]
+        margin = max(self._margin(history, place, rows) for place, rows in zip(known, heights, strict=True))
+        lines: list[Line] = []
+        placed: list[Placed] = []
+        for place, rows in zip(known, heights, strict=True):
+            lines.extend(self.legend(history, [place], width)[:1])
+            plot, strokes = self._plot(history, [place], width, rows, margin=margin, x_labels=place == known[-1])
+            placed.append(Placed(len(lines), plot, (place,), strokes))
+            lines.extend(plot.lines)
+        return Picture(lines, tuple(placed))
+
+    def _margin(self, history: History, place: int, rows: int) -> int:
+        curve = self._curve(history, place, Window(*self.choice.window(history), 60))
+        _, axis = self._scale([curve], rows)
+        return plotting.margin_of(axis)
+
+    def _plot(
+        self,
+        history: History,
+        known: Sequence[int],
+        width: int,
+        rows: int,
+        *,
+        margin: int = 0,
+        x_labels: bool = True,
+    ) -> tuple[Plot, tuple[Stroke, ...]]:
+        """Curves on one pair of axes: on one scale where their values are alike, otherwise each on its own, and the
+        axis is that of the active one."""
+        several = len(known) > 1
+        start, end = self.choice.window(history)
+        rough = Window(start, end, max(8, width - 8))
+        curves = [self._curve(history, place, rough) for place in known]
+        groups = [curves] if names.alike([curve.key for curve in curves]) else [[curve] for curve in curves]
+        scales = {curve.place: self._scale(group, rows) for group in groups for curve in group}
+        owner = self.choice.active if self.choice.active in scales else known[0]
+        axis = scales[owner][1]
+        axis = Axis(axis.ticks, axis.label, self.choice.look(owner)[0] if len(groups) > 1 else "dim", margin)
+        span = width - plotting.margin_of(axis) - 1 - (plotting.LETTER_CELLS if several else 0)
+        window = Window(start, end, max(4, span))
+        strokes: list[Stroke] = []
+        for place in known:
+            strokes.extend(self._strokes(self._curve(history, place, window), scales[place][0], several))
+        label = chart.time_tick if self.choice.time else chart.step_tick
+        drawn = plotting.plot(strokes, window, rows, axis, label, time=self.choice.time, x_labels=x_labels)
+        return drawn, tuple(stroke for stroke in strokes if not stroke.under)
+
+    def _strokes(self, curve: _Curve, scale: Scale, several: bool) -> list[Stroke]:
+        hue, marker = self.choice.look(curve.place)
+        area = "fill" if hue == "green" and not several and not scale.log and abs(scale.low) < 1e-12 else ""
+        letter, pace = (marker, 24) if several else ("", 0)
+        shade = f"{hue}-shade"
+        found = []
+        if self.choice.smoothing:
+            found.append(Stroke(shade, scale, curve.raw, under=True))
+        found.append(Stroke(hue, scale, curve.values, curve.band, letter, shade, area, pace))
+        return found
+
+    def _curve(self, history: History, place: int, window: Window) -> _Curve:
+        key = self.choice.pinned[place]
+        series = history.series(key)
+        assert series is not None
+        xs, count = self.choice.xs(series), 2 * window.span
+        raw = chart.columns(xs, series.ys, window.start, window.end, count)
+        values = raw
+        if self.choice.smoothing:
+            smooth = chart.smoothed(xs, series.ys, self.choice.reach(history))
+            values = chart.columns(xs, smooth, window.start, window.end, count)
+        band = self._band(series, xs, window) if self._spread else ()
+        numbers = [value for value in (*values, *raw) if value is not None]
+        numbers.extend(number for pair in band if pair is not None for number in pair)
+        shown = [number for number in numbers if not self.choice.log or number > 0]
+        hidden = len(shown) < len(numbers)
+        low, high = min(shown, default=math.nan), max(shown, default=math.nan)
+        return _Curve(place, key, values, raw, band, low, high, hidden)
+
+    def _band(self, series: Series, xs: Sequence[float], window: Window) -> Band:
+        """Smallest and largest value by cell; between points that stand farther apart than cells there is none."""
+        return chart.extremes(xs, series.lows, series.highs, window.start, window.end, window.span)
+
+    def _scale(self, curves: Sequence[_Curve], rows: int) -> tuple[Scale, Axis]:
+        low = min((curve.low for curve in curves if math.isfinite(curve.low)), default=math.nan)
+        high = max((curve.high for curve in curves if math.isfinite(curve.high)), default=math.nan)
+        key = curves[0].key
+        log = self.choice.log
+        if not math.isfinite(low):
+            low, high = (1.0, 10.0) if log else (0.0, 1.0)
+        elif not log and low >= 0 and (2 * low < high or (key.startswith("episode/") and self.choice.viewport.whole)):
+            low = 0.0
+        if log and low == high:
+            low, high = low / 2, high * 2
+        scale, ticks = chart.fitted(low, high, rows, log=log)
+        label = chart.percent_tick if names.info(key).unit == "share" else chart.number_tick
+        return scale, Axis(ticks, label)
+
+    # ---- words ----
+
+    def legend(self, history: History, places: Sequence[int], width: int) -> list[Line]:
+        """Marker, name and value of each: the newest, or the one under the crosshair; the active one stands out."""
+        lines: list[Line] = []
+        row: list[Part] = []
+        several = len(self.choice.pinned) > 1
+        for place in places:
+            hue, marker = self.choice.look(place)
+            key = self.choice.pinned[place]
+            active = several and place == self.choice.active
+            name: Part = (shorten(key, max(8, width - 16)), "strong" if active else "dim")
+            value = names.with_unit(key, self.value(history, key))
+            item: tuple[Part, ...] = ((f"{marker} ", f"{hue}+"), name, (" " + value, "strong"))
+            if active:
+                item = (("►", f"{hue}+"), *item)
+            gap = 3 if row else 0
+            if row and cells(tuple(row)) + gap + cells(item) > width:
+                lines.append(tuple(row))
+                row, gap = [], 0
+            row.extend((*(((" " * gap, ""),) if gap else ()), *item))
+        return [*lines, tuple(row)]
+
+    def value(self, history: History, key: str) -> float | None:
+        """The value of a metric under the crosshair, the newest one where there is no crosshair."""
+        series = history.series(key)
+        if series is None:
+            return None
+        if self.choice.cursor is None:
+            return series.last
+        place = self.choice.point(history, key, self.choice.cursor)
+        return None if place is None else series.ys[place]
+
+    def place(self, history: History) -> str:
+        """Where the crosshair stands: "4.21M steps, 1m 41s"; empty without one."""
+        series = history.series(self.choice.key)
+        if self.choice.cursor is None or series is None:
+            return ""
+        index = self.choice.point(history, self.choice.key, self.choice.cursor)
+        if index is None:
+            return ""
+        return f"{fmt.count(series.xs[index])} steps, {fmt.duration(series.times[index])}"
+
+    # ---- the crosshair ----
+
+    def _with_cross(self, history: History, picture: Picture) -> list[Line]:
+        cursor = self.choice.cursor
+        lines = list(picture.lines)
+        if cursor is None:
+            return lines
+        for placed in picture.plots:
+            plot = placed.plot
+            column = plot.window.column(cursor)
+            cell = int(column) // 2
+            if not 0 <= column <= 2 * plot.window.span - 1:
+                continue
+            for row in range(placed.top, placed.top + plot.rows):
+                lines[row] = plotting.put(lines[row], plot.left + cell, "│", "text")
+            for place, stroke in zip(placed.places, placed.strokes, strict=True):
+                value = stroke.values[round(column)]
+                row_ = None if value is None else stroke.scale.row(value)
+                if row_ is not None:
+                    marker = self.choice.look(place)[1]
+                    lines[placed.top + row_] = plotting.put(
+                        lines[placed.top + row_], plot.left + cell, marker, f"{stroke.hue}+"
+                    )
+            below = placed.top + plot.rows
+            if below + 1 < len(lines) and placed is picture.plots[-1]:
+                lines[below] = plotting.put(lines[below], plot.left + cell, "┴", "text")
+                label = (chart.time_tick if self.choice.time else chart.step_tick)(cursor)
+                text = f" {label} "
+                room = plot.left + plot.window.span - len(text)
+                start = min(max(0, plot.left + cell - len(text) // 2), max(0, room))
+                lines[below + 1] = plotting.put(lines[below + 1], start, text, "text!")
+        return lines
+
+
+def empty(width: int, height: int, keys: Sequence[str]) -> list[Line]:
+    """Why there is no chart yet."""
+    if width < plotting.SMALLEST[0] or height < plotting.SMALLEST[1] + 2:
+        return [EMPTY]
+    if all(key.startswith("episode/") for key in keys):
+        return centered("no episode has ended yet", width, height)
+    return centered(f"no value of {', '.join(keys)} yet", width, height)
+
+
+def _has_points(series: Series | None) -> bool:
+    return series is not None and len(series.xs) > 0
