@@ -6,10 +6,10 @@ The disks here stop the process, lose the power or run full at the Nth operation
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import resource
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,160 +17,9 @@ import pytest
 import torch
 
 from engine.checkpoint import Checkpoint, read_checkpoint
-from engine.durable import Disk
 from engine.errors import RunError
 from engine.run_folder import RunFolder
-
-
-class Killed(BaseException):
-    """The process ends here: nothing may run after it."""
-
-
-class HastyDisk(Disk):
-    """Does not wait for the medium; small writes, so that a small file takes many."""
-
-    chunk_bytes = 24
-
-    def sync(self, descriptor: int) -> None: ...
-
-    def sync_folder(self, path: Path) -> None: ...
-
-
-class FaultyDisk(HastyDisk):
-    """Calls `fault` in place of operation number `at`. `calls` counts the operations so far."""
-
-    def __init__(self, at: int, fault: Callable[[], None], chunk_bytes: int = 24) -> None:
-        self.chunk_bytes = chunk_bytes
-        self.at = at
-        self.calls = 0
-        self.dead = False
-        self._fault = fault
-
-    def _operation(self) -> None:
-        if self.dead:
-            raise Killed
-        self.calls += 1
-        if self.calls == self.at:
-            try:
-                self._fault()
-            except Killed:
-                self.dead = True
-                raise
-
-    def create(self, path: Path) -> int:
-        self._operation()
-        return super().create(path)
-
-    def open_append(self, path: Path) -> int:
-        self._operation()
-        return super().open_append(path)
-
-    def write(self, descriptor: int, data: memoryview) -> int:
-        dead = self.dead
-        try:
-            self._operation()
-        except BaseException:
-            if not dead:
-                super().write(descriptor, data[: len(data) // 2])  # a torn write: the first half arrived
-            raise
-        return super().write(descriptor, data)
-
-    def truncate(self, descriptor: int, size: int) -> None:
-        self._operation()
-        super().truncate(descriptor, size)
-
-    def sync(self, descriptor: int) -> None:
-        self._operation()
-
-    def sync_folder(self, path: Path) -> None:
-        self._operation()
-
-    def make_folder(self, path: Path) -> None:
-        self._operation()
-        super().make_folder(path)
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._operation()
-        super().rename(source, target)
-
-    def remove_file(self, path: Path) -> None:
-        self._operation()
-        super().remove_file(path)
-
-    def remove_tree(self, path: Path) -> None:
-        dead = self.dead
-        try:
-            self._operation()
-        except BaseException:
-            for victim in sorted(path.rglob("*"))[: not dead]:  # the first file is gone already
-                victim.unlink()
-            raise
-        super().remove_tree(path)
-
-
-class PowerLossDisk(FaultyDisk):
-    """Remembers what is not synced yet, so that `lose` can take it away as a power loss may."""
-
-    def __init__(self, at: int, fault: Callable[[], None], chunk_bytes: int = 24) -> None:
-        super().__init__(at, fault, chunk_bytes)
-        self._unsynced_content: set[int] = set()
-        self._unsynced_names: list[tuple[int, Callable[[], None]]] = []
-        """Inode of the folder that holds the name, and what takes the name back."""
-
-    def create(self, path: Path) -> int:
-        descriptor = super().create(path)
-        inode, folder = os.fstat(descriptor).st_ino, path.parent.stat().st_ino
-        self._unsynced_content.add(inode)
-
-        def undo() -> None:
-            for file in self._root.rglob(path.name):  # its folder may have another name by now
-                if file.stat().st_ino == inode:
-                    file.unlink()
-
-        self._unsynced_names.append((folder, undo))
-        return descriptor
-
-    def sync(self, descriptor: int) -> None:
-        super().sync(descriptor)
-        self._unsynced_content.discard(os.fstat(descriptor).st_ino)
-
-    def make_folder(self, path: Path) -> None:
-        super().make_folder(path)
-        self._unsynced_names.append((path.parent.stat().st_ino, lambda: shutil.rmtree(path, ignore_errors=True)))
-
-    def rename(self, source: Path, target: Path) -> None:
-        before = target.read_bytes() if target.is_file() else None
-        super().rename(source, target)
-
-        def undo() -> None:
-            if target.exists():
-                target.rename(source)
-            if before is not None:
-                target.write_bytes(before)
-
-        self._unsynced_names.append((target.parent.stat().st_ino, undo))
-
-    def sync_folder(self, path: Path) -> None:
-        super().sync_folder(path)
-        folder = path.stat().st_ino
-        self._unsynced_names = [(parent, undo) for parent, undo in self._unsynced_names if parent != folder]
-
-    def lose(self, root: Path) -> None:
-        """Take away all that no sync has made durable: first the content of files, then names, the last one first."""
-        self._root = root
-        for file in [path for path in root.rglob("*") if path.is_file()]:
-            if file.stat().st_ino in self._unsynced_content:
-                os.truncate(file, 0)
-        for _, undo in reversed(self._unsynced_names):
-            undo()
-
-
-def kill() -> None:
-    raise Killed
-
-
-def no_space() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+from tests.engine.faulty_disk import FaultyDisk, HastyDisk, Killed, PowerLossDisk, kill, no_space
 
 
 def checkpoint(value: int) -> Checkpoint:
@@ -227,10 +76,19 @@ def look(path: Path) -> tuple[int, list[str]]:
         return value_of(found), sorted(os.listdir(folder.checkpoints_dir))
 
 
+def assert_every_kind_was_struck(struck: Counter[str]) -> None:
+    """A save syncs each of its four files and three times a folder, renames itself and what it removes."""
+    assert struck["sync"] >= 4
+    assert struck["sync_folder"] >= 3
+    assert struck["rename"] >= 2
+    assert struck["nothing"] == 1, "the last trial reaches the end"
+
+
 def test_a_kill_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
     """Also what a reader finds at that moment, before anybody cleans up, is whole."""
     seen: list[int] = []
-    for path, folder, _ in trials(template, lambda at: FaultyDisk(at, kill, chunk_bytes=5)):
+    struck: Counter[str] = Counter()
+    for path, folder, disk in trials(template, lambda at: FaultyDisk(at, kill, chunk_bytes=5)):
         saved = False
         with contextlib.suppress(Killed):
             folder.save_checkpoint(400, checkpoint(400), score=None, keep=2)
@@ -242,14 +100,17 @@ def test_a_kill_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_ne
         assert value == (400 if saved else value)
         assert value in (300, 400)
         seen.append(value)
+        struck[disk.struck] += 1
     assert seen == sorted(seen), "once the new one is there it stays"
-    assert len(seen) > 200
+    assert struck["write"] + struck["sync"] + struck["sync_folder"] + struck["rename"] >= 200
+    assert_every_kind_was_struck(struck)
     assert set(seen) == {300, 400}
 
 
 def test_a_power_loss_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_the_new(template: Path) -> None:
     """What was not synced is gone. A save that has returned survives even so."""
     seen: list[int] = []
+    struck: Counter[str] = Counter()
     for path, folder, disk in trials(template, lambda at: PowerLossDisk(at, kill, chunk_bytes=5)):
         assert isinstance(disk, PowerLossDisk)
         saved = False
@@ -261,7 +122,9 @@ def test_a_power_loss_at_every_operation_of_a_save_leaves_the_old_checkpoint_or_
         value, _ = look(path)
         assert value == 400 if saved else value in (300, 400)
         seen.append(value)
-    assert len(seen) > 200
+        struck[disk.struck] += 1
+    assert struck["write"] + struck["sync"] + struck["sync_folder"] + struck["rename"] >= 200
+    assert_every_kind_was_struck(struck)
     assert set(seen) == {300, 400}
 
 
