@@ -54,7 +54,14 @@ class Run:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
             telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents")
-            self.trainer = Trainer(profile, self.device, gate, self._before_minibatch, self._warn)
+            self.trainer = Trainer(
+                profile,
+                self.device,
+                gate,
+                self._before_minibatch,
+                self._left_out,
+                lambda text: telemetry.log(text, "warning"),
+            )
             present = self.folder.checkpoints.paths() if self.folder is not None else []
             require_room(self.folder.path if self.folder else runs, largest_checkpoint(self.trainer), len(present))
             if self.folder is None:
@@ -152,7 +159,7 @@ class Run:
         self._edits()
         self.telemetry.update(stage=f"train {index + 1}/{count}")
 
-    def _warn(self, source: str) -> None:
+    def _left_out(self, source: str) -> None:
         self.recovery.warn(source)
 
     def _publish(self, report: Report) -> None:

@@ -214,7 +214,7 @@ def test_huge_but_finite_numbers_are_no_fault(make_trainer: Make) -> None:
 @PATHS
 def test_a_minibatch_that_is_skipped_changes_nothing_and_is_counted(make_trainer: Make, path: str) -> None:
     told: list[str] = []
-    trainer = make_trainer(path, "run.on_nan=skip", warn=told.append)
+    trainer = make_trainer(path, "run.on_nan=skip", left_out=told.append)
     poison_gradient(trainer, "encoder.weight", range(2), math.inf)
     before = weights(trainer)
     metrics = trainer.iterate().metrics
@@ -334,7 +334,7 @@ def test_the_device_finds_what_the_host_finds(make_trainer: Make, deferring: Mak
     """The last of four minibatches is bad; all that is kept is equal bit for bit."""
     sets = ("run.on_nan=skip", "train.minibatch=32", "train.optimizer=adam")
     told: list[list[str]] = [[], []]
-    trainers = [make(*sets, warn=lines.append) for make, lines in zip((make_trainer, deferring), told, strict=True)]
+    trainers = [make(*sets, left_out=lines.append) for make, lines in zip((make_trainer, deferring), told, strict=True)]
     for trainer in trainers:
         trainer.iterate()
         poison_gradient(trainer, "encoder.weight", range(3, 4))
