@@ -16,7 +16,7 @@ from perx_tui.signals import StopSignals
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from engine import LogLine, Snapshot
+    from engine import Alarm, LogLine, Snapshot
 
 POLL = 0.2
 """Seconds between two looks at the session."""
@@ -94,8 +94,10 @@ class JsonLines:
         self._printed = max(self._printed, snapshot.resumed_iteration)
         try:
             for row in self._session.history(self._printed):
-                emit({**self._labels, **row})
-                self._printed = int(row["iteration"])
+                iteration = int(row["iteration"])
+                raised = [alarm.name for alarm in snapshot.alarms if alarm.iteration <= iteration]
+                emit({**self._labels, **row, "alarms": raised})
+                self._printed = iteration
         except (BrokenPipeError, ConnectionResetError):
             self._open = False
             abandon_stdout()
@@ -104,10 +106,11 @@ class JsonLines:
 
 
 class LogPrinter:
-    """Passes warnings and errors of the run's log on to standard error, each once."""
+    """Passes warnings and errors of the run's log on to standard error, each once, and says when an alarm is over."""
 
     def __init__(self) -> None:
         self._seen: LogLine | None = None
+        self._alarms: tuple[Alarm, ...] = ()
 
     def show(self, snapshot: Snapshot, view: View) -> None:
         fresh = list(snapshot.log)
@@ -117,12 +120,19 @@ class LogPrinter:
         if snapshot.log:
             self._seen = snapshot.log[-1]
         for line in fresh:
-            if line.level == "info" or line.text == snapshot.error:
-                continue
-            if isinstance(view, Bar):
-                view.print(f"{line.level}: {line.text}")
-            else:
-                say(f"{line.level}: {line.text}")
+            if line.level != "info" and line.text != snapshot.error:
+                self._print(f"{line.level}: {line.text}", view)
+        for alarm in self._alarms:
+            if alarm not in snapshot.alarms:
+                self._print(f"over: {alarm.title}", view)
+        self._alarms = snapshot.alarms
+
+    @staticmethod
+    def _print(text: str, view: View) -> None:
+        if isinstance(view, Bar):
+            view.print(text)
+        else:
+            say(text)
 
 
 class NoView:

@@ -247,6 +247,8 @@ def summary(snapshot: Snapshot, score: float | None, runs: Path) -> str:
         f"score {spell.score(score)}",
         f"run folder  {snapshot.folder}",
     ]
+    if snapshot.alarms:
+        lines.append(f"alarms      {', '.join(alarm.title for alarm in snapshot.alarms)} (see events.jsonl)")
     if snapshot.checkpoint:
         more = "" if snapshot.step < snapshot.total_steps else f" --steps {2 * snapshot.total_steps}"
         lines += [
