@@ -96,7 +96,7 @@ class JsonLines:
             for row in self._session.history(self._printed):
                 iteration = int(row["iteration"])
                 raised = [alarm.name for alarm in snapshot.alarms if alarm.iteration <= iteration]
-                emit({**self._labels, **row, "alarms": raised})
+                emit({**self._labels, **row, **({"alarms": raised} if raised else {})})
                 self._printed = iteration
         except (BrokenPipeError, ConnectionResetError):
             self._open = False
