@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,30 +17,8 @@ import pytest
 
 from engine import RemoteSession
 
-from .program import TINY, checkpoints, environment, metrics
+from .program import ENDLESS, answer, checkpoints, eventually, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
-
-ENDLESS = TINY.replace("2560", "1_000_000_000") + "\n[run]\ncheckpoint_every = 1_000_000\n"
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "perx_tui", *arguments]
-
-
-def record(run: Path) -> dict[str, object]:
-    return dict(json.loads((run / "run.json").read_text()))
-
-
-def steps(run: Path) -> int:
-    rows = metrics(run)
-    return rows[-1]["step"] if rows else 0
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -57,19 +33,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 os.kill(run["pid"], signal.SIGKILL)
 
 
-def answer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def detached(folder: Path, *options: str) -> Path:
     """The folder of a run that trains in the background."""
     started = answer(folder, "--profile", "tiny.toml", "--detach", *options)
@@ -78,7 +41,7 @@ def detached(folder: Path, *options: str) -> Path:
 
 
 def attached(folder: Path, *arguments: str, columns: int = 80, lines: int = 24) -> PseudoTerminal:
-    return PseudoTerminal(command("attach", *arguments), folder, environment(), columns=columns, lines=lines)
+    return on_terminal(folder, "attach", *arguments, columns=columns, lines=lines)
 
 
 def test_a_detached_run_is_steered_from_attached_screens_until_one_stops_it(folder: Path) -> None:
@@ -186,9 +149,7 @@ def test_a_hung_up_run_saves_a_checkpoint_as_its_profile_says_and_no_thread_spin
     """Paused over the socket, the process that lost its terminal takes less than a twentieth of a core."""
     (folder / "tiny.toml").write_text(ENDLESS + 'on_hangup = "checkpoint"\n')
     run = folder / "runs" / "alone"
-    with PseudoTerminal(
-        command("--profile", "tiny.toml", "--name", "alone"), folder, environment(), columns=80, lines=24
-    ) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "alone") as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.hang_up()
         eventually(lambda: checkpoints(run))
@@ -215,9 +176,7 @@ def test_a_hung_up_run_saves_a_checkpoint_as_its_profile_says_and_no_thread_spin
 
 def test_sigusr1_saves_a_checkpoint_and_training_goes_on(folder: Path) -> None:
     run = folder / "runs" / "asked"
-    with PseudoTerminal(
-        command("--profile", "tiny.toml", "--name", "asked"), folder, environment(), columns=80, lines=24
-    ) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "asked") as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.send(signal.SIGUSR1)
         terminal.wait_for(lambda: checkpoints(run))
@@ -237,9 +196,7 @@ def test_sigusr1_saves_a_checkpoint_and_training_goes_on(folder: Path) -> None:
 def test_a_stopped_screen_comes_back_whole_and_reads_keys_once(folder: Path, stop: signal.Signals) -> None:
     """Several continuations in a row too: a second reader of keys would take every other one."""
     run = folder / "runs" / "held"
-    with PseudoTerminal(
-        command("--profile", "tiny.toml", "--name", "held"), folder, environment(), columns=80, lines=24
-    ) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "held") as terminal:
         process = psutil.Process(terminal.process.pid)
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.wait_for("throughput")

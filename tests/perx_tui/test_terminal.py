@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from perx_tui.picture import COLOURS
 
-from .program import TINY, checkpoints, environment, metrics
+from .program import ENDLESS, answer, checkpoints, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
 
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
@@ -23,38 +21,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("terminal")
-    # Without an end, and with no checkpoints but those that are asked for.
-    (path / "tiny.toml").write_text(TINY.replace("2560", "1_000_000_000") + "\n[run]\ncheckpoint_every = 1_000_000\n")
+    (path / "tiny.toml").write_text(ENDLESS)
     return path
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "perx_tui", *arguments]
-
-
-def train(folder: Path, name: str, columns: int, lines: int) -> PseudoTerminal:
-    return PseudoTerminal(
-        command("--profile", "tiny.toml", "--name", name), folder, environment(), columns=columns, lines=lines
-    )
-
-
-def answer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def steps(run: Path) -> int:
-    """Steps that the run has recorded."""
-    rows = metrics(run)
-    return rows[-1]["step"] if rows else 0
 
 
 def assert_screen_was_given_back(terminal: PseudoTerminal) -> None:
@@ -68,7 +36,7 @@ def test_a_person_watches_pauses_saves_and_leaves(folder: Path, columns: int, li
     """Pause stops the steps, resume goes on, a checkpoint appears; what was saved can be played and resumed."""
     name = f"run-{columns}"
     run = folder / "runs" / name
-    with train(folder, name, columns, lines) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", name, columns=columns, lines=lines) as terminal:
         terminal.wait_for("running")
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.wait_for("throughput")
@@ -96,7 +64,7 @@ def test_a_person_watches_pauses_saves_and_leaves(folder: Path, columns: int, li
         assert terminal.wait() == 0
         assert_screen_was_given_back(terminal)
         assert f"perx-tui --resume {name}".encode() in terminal.output
-    assert json.loads((run / "run.json").read_text())["state"] == "stopped"
+    assert record(run)["state"] == "stopped"
 
     played = answer(folder, "play", name, "--headless", "--json", "--episodes", "3")
     assert played.returncode == 0, played.stderr
@@ -112,7 +80,7 @@ def test_a_person_watches_pauses_saves_and_leaves(folder: Path, columns: int, li
 def test_training_goes_on_headless_when_the_screen_is_closed(folder: Path) -> None:
     """q and h: the same process trains on with a progress bar, until ctrl+c stops it with a checkpoint."""
     run = folder / "runs" / "kept"
-    with train(folder, "kept", 80, 24) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "kept") as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.press(" ")
         terminal.wait_for("paused")
@@ -131,7 +99,7 @@ def test_training_goes_on_headless_when_the_screen_is_closed(folder: Path) -> No
 
 def test_training_goes_on_when_the_terminal_goes_away(folder: Path) -> None:
     run = folder / "runs" / "alone"
-    with train(folder, "alone", 80, 24) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "alone") as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.hang_up()
         time.sleep(0.5)
@@ -141,12 +109,12 @@ def test_training_goes_on_when_the_terminal_goes_away(folder: Path) -> None:
         terminal.send(signal.SIGTERM)
         assert terminal.process.wait(30) == 143
     assert checkpoints(run)[-1] == f"step-{steps(run):012d}"
-    assert json.loads((run / "run.json").read_text())["state"] == "stopped"
+    assert record(run)["state"] == "stopped"
 
 
 def test_sigterm_ends_the_screen_with_a_checkpoint(folder: Path) -> None:
     run = folder / "runs" / "ended"
-    with train(folder, "ended", 80, 24) as terminal:
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "ended") as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.send(signal.SIGTERM)
         assert terminal.wait() == 143
@@ -164,9 +132,7 @@ def played(folder: Path) -> str:
 
 def test_play_draws_the_game_and_gives_the_terminal_back(folder: Path, played: str) -> None:
     """Space holds the picture, s moves it one step, q leaves; a smaller terminal gets a smaller picture."""
-    with PseudoTerminal(
-        command("play", played, "--fps", "30"), folder, environment(), columns=80, lines=36
-    ) as terminal:
+    with on_terminal(folder, "play", played, "--fps", "30", lines=36) as terminal:
         terminal.wait_for("episode 1  step 2")
         assert "score" in terminal.rows()[1]
         assert "q quit" in terminal.text()
@@ -196,7 +162,7 @@ def test_play_draws_the_game_and_gives_the_terminal_back(folder: Path, played: s
 def test_a_signal_ends_play_and_gives_the_terminal_back(
     folder: Path, played: str, signum: signal.Signals, code: int
 ) -> None:
-    with PseudoTerminal(command("play", played), folder, environment(), columns=80, lines=24) as terminal:
+    with on_terminal(folder, "play", played) as terminal:
         terminal.wait_for("episode 1")
         terminal.send(signum)
         assert terminal.wait() == code
@@ -204,9 +170,7 @@ def test_a_signal_ends_play_and_gives_the_terminal_back(
 
 
 def test_play_ends_after_the_episodes_it_was_asked_for(folder: Path, played: str) -> None:
-    with PseudoTerminal(
-        command("play", played, "--fps", "240", "--episodes", "1"), folder, environment(), columns=80, lines=24
-    ) as terminal:
+    with on_terminal(folder, "play", played, "--fps", "240", "--episodes", "1") as terminal:
         terminal.wait_for("episode 1")
         terminal.press("n")
         assert terminal.wait() == 0
