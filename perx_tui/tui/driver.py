@@ -1,13 +1,18 @@
-"""Textual's terminal driver, mended for a process that is stopped and continued."""
+"""Textual's terminal driver, mended for a process that is stopped and continued, and for a size that comes back."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
+
+_SETTLED_SECONDS = 0.1
+"""After a resize: by then Textual has drawn the new size."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -16,11 +21,33 @@ class TerminalDriver(LinuxDriver):
     Textual's own driver takes every SIGCONT for the end of a SIGTSTP. After a SIGSTOP, which cannot be caught, or a
     SIGCONT out of the blue it would start a second thread that reads keys, and remember the raw terminal as the one to
     give back. A signal that comes while another one is handled waits for its end, for the same reason.
+
+    A terminal that was made smaller and has its size again has lost what it showed. Textual sees no change where the
+    sizes between come too quickly for it, and would draw only what changes later.
     """
 
     _suspended = False
     _busy = False
     _next: int | None = None
+    _drawn_size: Size | None = None
+
+    def start_application_mode(self) -> None:
+        """As Textual does, and look again after every resize."""
+        super().start_application_mode()
+        loop, tell = asyncio.get_running_loop(), signal.getsignal(signal.SIGWINCH)
+
+        def resized(number: int, frame: Any) -> None:
+            if callable(tell):
+                tell(number, frame)
+            loop.call_soon_threadsafe(loop.call_later, _SETTLED_SECONDS, self._redraw)
+
+        signal.signal(signal.SIGWINCH, resized)
+
+    def _redraw(self) -> None:
+        """Draw everything anew where the size is the one that was drawn last."""
+        if self._app.size == self._drawn_size and self._app.screen_stack:
+            self._app.screen.refresh()
+        self._drawn_size = self._app.size
 
     def _sigtstp_application(self, *arguments: Any) -> None:
         self._one_by_one(signal.SIGTSTP, self._suspend)
