@@ -17,12 +17,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 SOURCES := $(wildcard pyproject.toml setup.py MANIFEST.in c_envs/*.[ch] c_envs/*/*.[ch] engine/*.[ch] engine/*/*.[ch])
 CODE := c_envs engine perx_tui
 
-.PHONY: run test lint types test-c test-python bench setup clean help
+.PHONY: run test lint types test-c test-python test-gpu bench setup clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run      set up, then train breakout in the terminal (options in ARGS=\"...\")"
 	@echo "make test     set up, then run every check: lint, types, the C tests, the Python tests"
+	@echo "make test-gpu the tests that need a GPU; elsewhere they are skipped and say so"
 	@echo "make lint     format and lint checks, and the type checker"
 	@echo "make bench    how fast environments and training are on this machine"
 	@echo "make clean    remove what was built; runs/ stays"
@@ -42,6 +43,10 @@ test-c:
 
 test-python: $(STAMPS)/installed $(STAMPS)/developer
 	$(BIN)/python -m pytest
+
+# Tests of what runs on a GPU; without one each says that it was skipped.
+test-gpu: $(STAMPS)/installed $(STAMPS)/developer
+	$(BIN)/python -m pytest -m gpu -rs
 
 bench: $(STAMPS)/installed
 	@$(BIN)/python -m c_envs.bench

@@ -18,6 +18,7 @@ c_envs = Extension(
         "c_envs/memory.h",
         "c_envs/multiagent.h",
         "c_envs/password.h",
+        "c_envs/play.h",
         "c_envs/pool.h",
         "c_envs/random.h",
         "c_envs/settings.h",

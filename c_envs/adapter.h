@@ -2,9 +2,8 @@
  *
  * The loops over environments live here and not behind function pointers, so that the compiler inlines step and observe.
  */
-#define ENV_JOIN_(a, b) a##b
-#define ENV_JOIN(a, b) ENV_JOIN_(a, b)
-#define ENV_OWN(name) ENV_JOIN(ENV, ENV_JOIN(_, name))
+#include "play.h"
+
 #define ENV_ADAPT(name) ENV_JOIN(adapt_, ENV_OWN(name))
 #define ENV_TEXT_(name) #name
 #define ENV_TEXT(name) ENV_TEXT_(name)
@@ -52,27 +51,10 @@ static void ENV_ADAPT(step_range)(const EnvRange *range, int64_t first, int64_t 
     float *observations = range->buffers->observations + (slot + range->rows) * row_floats;
     float *final_observations = range->buffers->final_observations;
     for (int64_t i = first; i < last; i++) {
-        ENV_STATE *state = &states[i];
         const int64_t row = i * agents;
-        const int32_t end = ENV_OWN(step)(config, state, actions + row, rewards + row, masks + row);
-        for (int64_t a = row; a < row + agents; a++) {
-            const uint8_t died = masks[a] >> 1; /* see ENV_DIED */
-            terminals[a] = end == ENV_TERMINAL || died;
-            truncations[a] = end == ENV_TRUNCATED && !died;
-            masks[a] &= ENV_ACTED;
-        }
-        if (end != ENV_RUNNING) {
-            EnvSums *sums = &range->sums[i];
-            sums->episodes += 1;
-            sums->score += (double)ENV_OWN(score)(config, state);
-            sums->total_reward += (double)state->episode.total_reward;
-            sums->steps += (double)state->episode.steps;
-            if (end == ENV_TRUNCATED) {
-                ENV_OWN(observe)(config, state, final_observations + row * row_floats);
-            }
-            ENV_OWN(begin)(config, state);
-        }
-        ENV_OWN(observe)(config, state, observations + row * row_floats);
+        ENV_OWN(play)(config, &states[i], &range->sums[i], agents, actions + row, rewards + row, terminals + row,
+                      truncations + row, masks + row, observations + row * row_floats,
+                      final_observations + row * row_floats);
     }
 }
 
@@ -101,9 +83,6 @@ _Static_assert(offsetof(ENV_STATE, episode) == 0, "the episode comes first in a 
 #undef ENV_CONFIG
 #undef ENV_STATE
 #undef ENV_SUMMARY
-#undef ENV_JOIN_
-#undef ENV_JOIN
-#undef ENV_OWN
 #undef ENV_ADAPT
 #undef ENV_TEXT_
 #undef ENV_TEXT

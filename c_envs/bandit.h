@@ -122,6 +122,7 @@ static inline void bandit_spec(const double *settings, EnvSpec *spec) {
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(BanditState);
     spec->render_scales = 2;
+    spec->truncation_steps = 0;
 }
 
 static inline void bandit_bounds(const double *settings, float *low, float *high) {

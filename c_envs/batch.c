@@ -210,6 +210,25 @@ static int check_saved(const Batch *batch, const SaveHeader *header, const unsig
     return 0;
 }
 
+int64_t batch_assign(Batch *batch, const unsigned char *sums, const unsigned char *states) {
+    /* Aligned, as valid needs them. */
+    char *copies = aligned_zeros(states_bytes(batch));
+    if (!copies) {
+        return BATCH_NO_MEMORY;
+    }
+    memcpy(copies, states, states_bytes(batch));
+    for (int64_t i = 0; i < batch->environments; i++) {
+        if (!batch->entry->valid(batch->config, copies + (size_t)i * (size_t)batch->spec.state_bytes)) {
+            free(copies);
+            return i;
+        }
+    }
+    memcpy(batch->sums, sums, sums_bytes(batch));
+    free(batch->states);
+    batch->states = copies;
+    return BATCH_ASSIGNED;
+}
+
 int batch_load(Batch *batch, const unsigned char *bytes, size_t length, char *text, size_t size) {
     const unsigned char *payload = bytes + sizeof(SaveHeader);
     SaveHeader header;
@@ -221,23 +240,13 @@ int batch_load(Batch *batch, const unsigned char *bytes, size_t length, char *te
     if (!check_saved(batch, &header, payload, length, text, size)) {
         return 0;
     }
-    char *states = aligned_zeros(states_bytes(batch));
-    if (!states) {
+    const int64_t impossible = batch_assign(batch, payload, payload + sums_bytes(batch));
+    if (impossible == BATCH_NO_MEMORY) {
         snprintf(text, size, "no memory for %zu bytes of states", states_bytes(batch));
-        return 0;
+    } else if (impossible != BATCH_ASSIGNED) {
+        snprintf(text, size, "the saved state of environment %" PRId64 " is impossible", impossible);
     }
-    memcpy(states, payload + sums_bytes(batch), states_bytes(batch));
-    for (int64_t i = 0; i < batch->environments; i++) {
-        if (!batch->entry->valid(batch->config, states + (size_t)i * (size_t)batch->spec.state_bytes)) {
-            snprintf(text, size, "the saved state of environment %" PRId64 " is impossible", i);
-            free(states);
-            return 0;
-        }
-    }
-    memcpy(batch->sums, payload, sums_bytes(batch));
-    free(batch->states);
-    batch->states = states;
-    return 1;
+    return impossible == BATCH_ASSIGNED;
 }
 
 int batch_set_state(Batch *batch, int64_t environment, const unsigned char *bytes) {

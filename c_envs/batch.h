@@ -58,6 +58,11 @@ void batch_save(const Batch *batch, unsigned char *bytes);
 /* Takes what batch_save wrote, or changes nothing, writes one line into text and returns 0. */
 int batch_load(Batch *batch, const unsigned char *bytes, size_t length, char *text, size_t size);
 
+/* Takes the states and sums of all environments, one after another as batch_save has them, or changes nothing and returns
+ * the number of the first environment whose state is impossible. */
+enum { BATCH_ASSIGNED = -1, BATCH_NO_MEMORY = -2 };
+int64_t batch_assign(Batch *batch, const unsigned char *sums, const unsigned char *states);
+
 void *batch_state(const Batch *batch, int64_t environment);
 
 /* Replaces the state of one environment; 0 when the bytes are no state of it. bytes must be spec.state_bytes long. */

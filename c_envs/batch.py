@@ -122,6 +122,17 @@ class Batch:
         """Go on where `save` was called on a batch of equal name, config, seed and size; ValueError otherwise."""
         self._native.load(saved)
 
+    def constants(self) -> bytes:
+        """What all environments share and never change, such as levels: a block of plain data without pointers."""
+        return self._native.constants()
+
+    def assign(self, sums: bytes, states: bytes) -> None:
+        """Take over all environments of a batch of equal name, config, seed and size that is played elsewhere, such as
+        on a GPU: `states`, and the `sums` of the episodes not yet asked for (four numbers of 8 bytes an environment:
+        episodes, then score, return and length as doubles). ValueError for bytes of a wrong number or a state that
+        cannot be."""
+        self._native.assign(sums, states)
+
     def close(self) -> None:
         """Let go of buffers and threads. May be called again."""
         self._native.close()

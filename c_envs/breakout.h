@@ -454,6 +454,7 @@ static inline void breakout_spec(const double *settings, EnvSpec *spec) {
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(BreakoutState);
     spec->render_scales = 2;
+    spec->truncation_steps = (int32_t)settings[2];
 }
 
 static inline void breakout_bounds(const double *settings, float *low, float *high) {

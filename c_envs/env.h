@@ -32,6 +32,11 @@ typedef unsigned long long uint64_t;
 
 #include "random.h"
 
+/* ENV_OWN(step) is breakout_step where ENV is defined as breakout. */
+#define ENV_JOIN_(a, b) a##b
+#define ENV_JOIN(a, b) ENV_JOIN_(a, b)
+#define ENV_OWN(name) ENV_JOIN(ENV, ENV_JOIN(_, name))
+
 /* How a step left the episode. An end is one or the other, never both. */
 enum { ENV_RUNNING = 0, ENV_TERMINAL = 1, ENV_TRUNCATED = 2 };
 
@@ -51,6 +56,14 @@ typedef struct EnvEpisode {
     float total_reward; /* sum of the episode's rewards so far, over all agents */
     int32_t steps;      /* steps played in this episode */
 } EnvEpisode;
+
+/* Sums over the episodes that one environment has ended since somebody last asked. */
+typedef struct EnvSums {
+    int64_t episodes;
+    double score;
+    double total_reward;
+    double steps;
+} EnvSums;
 
 /* v, or the nearer of low and high where it lies outside. v must not be nan. */
 ENV_FN float env_clamp(float v, float low, float high) { return v < low ? low : (v > high ? high : v); }

@@ -50,7 +50,8 @@ class Spec:
 
     Every observation lies between `observation_low` and `observation_high` (read-only float32[observation_size]). An
     action is an int32 in 0 .. `actions` - 1 or, when `continuous`, one float32 in [-1, 1] (then `actions` is 1).
-    Pictures come in scales 1 .. `render_scales`.
+    Pictures come in scales 1 .. `render_scales`. `truncation_steps` is the length of the shortest episode that a time
+    limit cuts; 0 where there is no limit.
     """
 
     observation_size: int
@@ -61,6 +62,7 @@ class Spec:
     agents_per_environment: int
     state_bytes: int
     render_scales: int
+    truncation_steps: int
 
 
 def _typed(kind: str, value: float) -> int | float | bool:
@@ -143,7 +145,7 @@ def settings_tuple(resolved: Mapping[str, int | float | bool]) -> tuple[float, .
 
 def spec(name: str, config: Mapping[str, object]) -> Spec:
     """The shapes of environment `name` under `config`; EnvironmentConfigError if the config will not do."""
-    size, low, high, actions, continuous, agents, state_bytes, scales = _native.spec(
+    size, low, high, actions, continuous, agents, state_bytes, scales, truncation_steps = _native.spec(
         name, settings_tuple(check(name, config))
     )
     return Spec(
@@ -155,4 +157,5 @@ def spec(name: str, config: Mapping[str, object]) -> Spec:
         agents_per_environment=agents,
         state_bytes=state_bytes,
         render_scales=scales,
+        truncation_steps=truncation_steps,
     )

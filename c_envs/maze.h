@@ -309,13 +309,14 @@ static inline void maze_build(MazeConfig *config, const double *settings, uint64
 }
 
 static inline void maze_spec(const double *settings, EnvSpec *spec) {
-    (void)settings;
+    const int32_t smallest = settings[0] != 0 ? (int32_t)settings[0] : MAZE_SIZE_MIN;
     spec->observation_size = MAZE_OBSERVATION;
     spec->actions = MAZE_ACTIONS;
     spec->continuous = 0;
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(MazeState);
     spec->render_scales = 2;
+    spec->truncation_steps = 2 * smallest * smallest;
 }
 
 static inline void maze_bounds(const double *settings, float *low, float *high) {

@@ -122,6 +122,7 @@ static inline void multiagent_spec(const double *settings, EnvSpec *spec) {
     spec->continuous = 0;
     spec->state_bytes = (int32_t)sizeof(MultiagentState);
     spec->render_scales = 2;
+    spec->truncation_steps = 0;
 }
 
 static inline void multiagent_bounds(const double *settings, float *low, float *high) {

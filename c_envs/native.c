@@ -545,6 +545,47 @@ static PyObject *batch_load_method(PyObject *object, PyObject *args) {
     return good ? Py_NewRef(Py_None) : NULL;
 }
 
+/* assign(sums, states): what batch_save has of all environments, taken over from a copy of the batch elsewhere. */
+static PyObject *batch_assign_method(PyObject *object, PyObject *args) {
+    BatchObject *self = (BatchObject *)object;
+    const char *sums, *states;
+    Py_ssize_t sums_length, states_length;
+    int good = 0;
+    if (!PyArg_ParseTuple(args, "y#y#", &sums, &sums_length, &states, &states_length) || !batch_enter(self)) {
+        return NULL;
+    }
+    const Py_ssize_t environments = (Py_ssize_t)self->batch->environments;
+    if (sums_length != environments * (Py_ssize_t)sizeof(EnvSums) ||
+        states_length != environments * self->batch->spec.state_bytes) {
+        PyErr_Format(PyExc_ValueError, "%zd environments have %zd bytes of sums and %zd of states, not %zd and %zd",
+                     environments, environments * (Py_ssize_t)sizeof(EnvSums),
+                     environments * self->batch->spec.state_bytes, sums_length, states_length);
+    } else {
+        const int64_t impossible =
+            batch_assign(self->batch, (const unsigned char *)sums, (const unsigned char *)states);
+        good = impossible == BATCH_ASSIGNED;
+        if (impossible == BATCH_NO_MEMORY) {
+            PyErr_NoMemory();
+        } else if (!good) {
+            PyErr_Format(PyExc_ValueError, "the state of environment %lld is none that %s can be in",
+                         (long long)impossible, self->batch->entry->name);
+        }
+    }
+    batch_leave(self);
+    return good ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *batch_constants_method(PyObject *object, PyObject *unused) {
+    BatchObject *self = (BatchObject *)object;
+    (void)unused;
+    if (!batch_enter(self)) {
+        return NULL;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(self->batch->config, (Py_ssize_t)self->batch->config_bytes);
+    batch_leave(self);
+    return bytes;
+}
+
 static PyObject *batch_close_method(PyObject *object, PyObject *unused) {
     BatchObject *self = (BatchObject *)object;
     int idle = 0;
@@ -569,6 +610,8 @@ static PyMethodDef batch_methods[] = {
     {"set_state", batch_set_state_method, METH_VARARGS, NULL},
     {"save", batch_save_method, METH_NOARGS, NULL},
     {"load", batch_load_method, METH_VARARGS, NULL},
+    {"assign", batch_assign_method, METH_VARARGS, NULL},
+    {"constants", batch_constants_method, METH_NOARGS, NULL},
     {"close", batch_close_method, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -817,9 +860,10 @@ static PyObject *module_spec(PyObject *module, PyObject *args) {
     float *bounds = PyMem_Malloc(2 * count * sizeof(float));
     if (bounds) {
         entry->bounds(settings, bounds, bounds + count);
-        result = Py_BuildValue("(iy#y#iiiii)", (int)spec.observation_size, bounds, (Py_ssize_t)(count * sizeof(float)),
+        result = Py_BuildValue("(iy#y#iiiiii)", (int)spec.observation_size, bounds, (Py_ssize_t)(count * sizeof(float)),
                                bounds + count, (Py_ssize_t)(count * sizeof(float)), (int)spec.actions,
-                               (int)spec.continuous, (int)spec.agents, (int)spec.state_bytes, (int)spec.render_scales);
+                               (int)spec.continuous, (int)spec.agents, (int)spec.state_bytes, (int)spec.render_scales,
+                               (int)spec.truncation_steps);
         PyMem_Free(bounds);
     } else {
         PyErr_NoMemory();

@@ -113,6 +113,7 @@ static inline void password_spec(const double *settings, EnvSpec *spec) {
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(PasswordState);
     spec->render_scales = 2;
+    spec->truncation_steps = 0;
 }
 
 static inline void password_bounds(const double *settings, float *low, float *high) {

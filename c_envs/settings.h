@@ -24,6 +24,7 @@ typedef struct EnvSpec {
     int32_t agents;           /* agents in one environment */
     int32_t state_bytes;
     int32_t render_scales;    /* pictures come in scales 1 .. render_scales */
+    int32_t truncation_steps; /* steps of the shortest episode that is truncated; 0: none ever is */
 } EnvSpec;
 
 #endif

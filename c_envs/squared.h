@@ -170,6 +170,7 @@ static inline void squared_spec(const double *settings, EnvSpec *spec) {
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(SquaredState);
     spec->render_scales = 2;
+    spec->truncation_steps = 12 * (int32_t)settings[0];
 }
 
 static inline void squared_bounds(const double *settings, float *low, float *high) {

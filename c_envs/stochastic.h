@@ -118,6 +118,7 @@ static inline void stochastic_spec(const double *settings, EnvSpec *spec) {
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(StochasticState);
     spec->render_scales = 2;
+    spec->truncation_steps = 0;
 }
 
 static inline void stochastic_bounds(const double *settings, float *low, float *high) {

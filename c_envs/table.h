@@ -17,14 +17,6 @@ typedef struct EnvBuffers {
     float *final_observations; /* [N, D] */
 } EnvBuffers;
 
-/* Sums over the episodes that one environment has ended since somebody last asked. */
-typedef struct EnvSums {
-    int64_t episodes;
-    double score;
-    double total_reward;
-    double steps;
-} EnvSums;
-
 /* A run of environments first .. last-1 of a batch and the slot they play. */
 typedef struct EnvRange {
     const void *config;

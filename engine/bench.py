@@ -97,9 +97,7 @@ def copied_bytes_per_step(trainer: Trainer) -> float:
     batch = trainer.experience.gather(torch.zeros(1, dtype=torch.int64, device=trainer.device))
     gathered = sum(value.nbytes for value in (getattr(batch, each.name) for each in fields(batch)) if value is not None)
     copied: float = 2 * gathered / trainer.buffer.horizon * trainer.profile.train.update_epochs
-    if trainer.device.type != "cpu":
-        copied += sum(tensor.nbytes for tensor in trainer.collector.host.values()) / trainer.steps_per_iteration
-    return copied
+    return copied + trainer.collector.crossing_bytes() / trainer.steps_per_iteration
 
 
 def run_bench(profile: Profile, repeats: int = 5, tell: Callable[[str], None] = lambda text: None) -> BenchReport:

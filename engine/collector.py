@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 import c_envs
 from engine import _kernels
+from engine.device_environments import DeviceBatch
 from engine.guard import CollectionFault, inspect_rollout
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer, Timer
@@ -34,12 +36,19 @@ class Collector:
     The environments write into pinned host memory where the buffer is on a GPU, and into the buffer itself otherwise.
     """
 
-    def __init__(self, batch: c_envs.Batch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator) -> None:
+    def __init__(
+        self, batch: c_envs.Batch | DeviceBatch, policy: Policy, buffer: RolloutBuffer, generator: torch.Generator
+    ) -> None:
         self.batch, self.policy, self.buffer, self.generator = batch, policy, buffer, generator
         self.watch = Watch()
         self.fault: CollectionFault | None = None
         """What is not finite of the last horizon."""
         self.device = buffer.observations.device
+        self._bind()
+
+    def _bind(self) -> None:
+        """Gives the batch the tensors that it plays into."""
+        buffer = self.buffer
         self.on_host = self.device.type == "cpu"
         self.host = {
             name: tensor if self.on_host else torch.zeros(tensor.shape, dtype=tensor.dtype, pin_memory=True)
@@ -52,11 +61,10 @@ class Collector:
                 ("masks", buffer.live),
             )
         }
-        self.final_observations = torch.zeros(buffer.agents, policy.observation_size)
-        batch.bind(
-            **{name: tensor.numpy() for name, tensor in self.host.items()},
-            final_observations=self.final_observations.numpy(),
-        )
+        self.final_observations = torch.zeros(buffer.agents, self.policy.observation_size)
+        bound = {**self.host, "final_observations": self.final_observations}
+        views: dict[str, Any] = {name: tensor.numpy() for name, tensor in bound.items()}
+        self.batch.bind(**views)
 
     def reset(self) -> None:
         """Starts every environment afresh, with empty recurrent states."""
@@ -95,9 +103,15 @@ class Collector:
         self.host["observations"][0].copy_(self.host["observations"][self.buffer.horizon])
         self.buffer.final_values.zero_()
         self.buffer.state.copy_(self.state())
-        self.buffer.environments = torch.frombuffer(bytearray(self.batch.states()), dtype=torch.uint8).view(
-            self.batch.environments, -1
-        )
+        self.buffer.environments = self._environment_states()
+
+    def _environment_states(self) -> Tensor:
+        """The states of all environments, uint8 [E, bytes] on the host."""
+        return torch.frombuffer(bytearray(self.batch.states()), dtype=torch.uint8).view(self.batch.environments, -1)
+
+    def crossing_bytes(self) -> int:
+        """Bytes that a horizon copies between host and device."""
+        return 0 if self.on_host else sum(tensor.nbytes for tensor in self.host.values())
 
     def resume_observations(self) -> None:
         """Writes the observation that the next horizon starts with, after the environments were set."""
@@ -113,12 +127,7 @@ class Collector:
             if not self.on_host:
                 buffer.observations[t].copy_(host["observations"][t], non_blocking=True)
             logits, value, state = self.policy.step(buffer.observations[t], state)
-            logs = torch.log_softmax(logits, dim=-1)
-            cumulative = logs.exp().cumsum(-1)
-            action = (cumulative[:, :-1] <= uniform[t].unsqueeze(-1) * cumulative[:, -1:]).sum(-1)
-            buffer.values[t] = value
-            buffer.logprobs[t] = logs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
-            buffer.actions[t] = action
+            self._choose(t, logits, value, uniform[t])
             if not self.on_host:
                 host["actions"][t].copy_(buffer.actions[t])
             timer.lap("collect/policy")
@@ -135,6 +144,15 @@ class Collector:
         buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
         self._state = state
         timer.lap("collect/policy")
+
+    def _choose(self, t: int, logits: Tensor, value: Tensor, uniform: Tensor) -> None:
+        """Draws actions from logits [N, A] by inverse CDF with numbers [N] in [0, 1); stores them and values [N]."""
+        logs = torch.log_softmax(logits, dim=-1)
+        cumulative = logs.exp().cumsum(-1)
+        action = (cumulative[:, :-1] <= uniform.unsqueeze(-1) * cumulative[:, -1:]).sum(-1)
+        self.buffer.values[t] = value
+        self.buffer.logprobs[t] = logs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        self.buffer.actions[t] = action
 
     def _remember(self, first: int, stop: int) -> None:
         watched = self.watch.environment

@@ -262,6 +262,12 @@ _ENTRIES = (
         "A fifth to a third of the iteration; on a GPU more agents make it cheaper per step.",
     ),
     MetricInfo(
+        "time/collect/rollout",
+        "s",
+        "Environments and policy together, where both are on the GPU and a rollout is one graph.",
+        "Grows little with the number of agents until the GPU is full.",
+    ),
+    MetricInfo(
         "time/collect/store",
         "s",
         "Writing observations, actions and rewards to the rollout buffer, in one iteration.",

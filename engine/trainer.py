@@ -17,6 +17,9 @@ from torch import Tensor
 import c_envs
 from engine.advantages import AdvantageSettings
 from engine.collector import Collector, FusedCollector, Gate
+from engine.device_choice import make_batch
+from engine.device_collector import DeviceCollector
+from engine.device_environments import DeviceBatch
 from engine.devices import worker_count
 from engine.guard import Guard, MinibatchFault, NonFiniteError, unsound
 from engine.learner import Learner, LearnerSettings
@@ -60,18 +63,10 @@ class Trainer:
         self.guard = Guard(left_out)
         env, policy, train = profile.env, profile.policy, profile.train
         spec = c_envs.spec(env.name, env.config)
-        environments = env.agents // spec.agents_per_environment
         on_cpu = device.type == "cpu"
         threads = worker_count(train.threads, env.agents) if on_cpu else 1
         self.workers = Workers(threads)
-        self.batch = c_envs.Batch(
-            env.name,
-            environments,
-            seed=train.seed,
-            threads=1 if on_cpu and train.fused else env.threads,
-            config=env.config,
-            slots=train.horizon,
-        )
+        self.batch = make_batch(profile, device, warn)
         seeds = torch.Generator().manual_seed(train.seed)
         self.policy = Policy(
             spec.observation_size, spec.actions, core=policy.core, hidden=policy.hidden, layers=policy.layers
@@ -84,7 +79,9 @@ class Trainer:
         self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
         self.collector: Collector
         self.policy.core.fused = train.fused
-        if on_cpu and train.fused:
+        if isinstance(self.batch, DeviceBatch):
+            self.collector = DeviceCollector(self.batch, self.policy, self.buffer, self.action_generator, warn)
+        elif on_cpu and train.fused:
             self.collector = FusedCollector(self.batch, self.policy, self.buffer, self.action_generator, self.workers)
         else:
             self.collector = Collector(self.batch, self.policy, self.buffer, self.action_generator)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # A change is judged by the same examples each time it is checked; searching for new ones is for everyone else.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that needs a GPU says so where there is none."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch  # seconds that only these tests are worth
+
+    if not torch.cuda.is_available():
+        build = "is a CPU build" if torch.version.cuda is None else "finds no GPU"
+        pytest.skip(f"needs a GPU: torch {torch.__version__} {build}")

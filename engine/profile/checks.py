@@ -200,6 +200,12 @@ def check_agreement(settings: Settings, device: str) -> Iterator[Problem]:
             f"is longer than the run: train.total_steps = {shown(train.total_steps)}; write at most that",
             shown(train.warmup),
         )
+    if env.device == "cuda" and device == "cpu" and train.device in ("auto", "cpu"):
+        yield Problem(
+            ("env", "device"),
+            "needs the network on a GPU, too: write it below [on.cuda.env], where it does not reach the CPU",
+            '"cuda"',
+        )
     if train.precision == "bfloat16" and device == "cpu" and train.device in ("auto", "cpu"):
         yield Problem(
             ("train", "precision"),

@@ -63,6 +63,9 @@ class EnvSection(Section):
     agents: int = option(
         512, low=1, high=1_048_576, unit="agents", help="agents that play at once: the rows of a batch"
     )
+    device: Literal["auto", "cpu", "cuda"] = option(
+        "auto", help="where the environments are stepped; auto: on the GPU when the network is there"
+    )
     threads: int = option(
         0, low=0, high=1024, unit="threads", help="threads that step the environments; 0: one for each core"
     )

@@ -10,6 +10,9 @@ from engine import METRIC_CATALOGUE, MetricInfo, RunFolder, TrainingSession, exp
 
 from .conftest import tiny_profile
 
+ON_A_GPU = {"time/collect/rollout"}
+"""Metrics of runs whose environments are on a GPU (tests/engine/device writes them)."""
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
@@ -32,7 +35,7 @@ def test_every_metric_that_a_run_writes_is_explained(written: set[str]) -> None:
 
 def test_every_metric_that_is_explained_is_written(written: set[str]) -> None:
     """What is gone from the engine is gone from the catalogue."""
-    assert set(METRIC_CATALOGUE) - written == set()
+    assert set(METRIC_CATALOGUE) - written == ON_A_GPU
 
 
 @pytest.mark.parametrize("info", METRIC_CATALOGUE.values(), ids=lambda info: info.key)

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import c_envs
+from c_envs.device import device_program
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("c_envs", "engine", "perx_tui", "profiles")
 BUILD_FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
@@ -53,6 +56,11 @@ def test_one_wheel_serves_every_python_from_3_11(wheel: Path, names: list[str]) 
     assert all(name.endswith(".abi3.so") for name in extensions), extensions
 
 
+def test_of_the_c_sources_the_wheel_holds_what_a_gpu_compiles_at_run_time(names: list[str]) -> None:
+    headers = {header for environment in c_envs.ENVIRONMENTS for header in device_program(environment, {}).headers}
+    assert {name for name in names if name.endswith((".c", ".h"))} == {f"c_envs/{header}" for header in headers}
+
+
 def test_the_wheel_holds_every_module(names: list[str]) -> None:
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert modules - set(names) == set()
@@ -64,10 +72,10 @@ def test_the_profiles_ship_and_the_packages_are_typed(names: list[str]) -> None:
     assert {f"{package}/py.typed" for package in ("c_envs", "engine", "perx_tui")} <= set(names)
 
 
-def test_the_wheel_holds_neither_tests_nor_sources_nor_litter(names: list[str]) -> None:
+def test_the_wheel_holds_neither_tests_nor_litter(names: list[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.startswith("perx_tui-")} == set(PACKAGES)
-    assert [name for name in names if name.endswith((".c", ".h", ".o", ".pyc")) or "test" in name] == []
+    assert [name for name in names if name.endswith((".o", ".pyc")) or "test" in name] == []
 
 
 def test_the_console_script_is_the_command_line(wheel: Path, names: list[str]) -> None:

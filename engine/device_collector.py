@@ -1,0 +1,149 @@
+"""Collects a horizon where the environments and the network are on one device: nothing crosses to the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import c_envs
+from engine.collector import Collector, Gate
+from engine.device_environments import DeviceBatch
+from engine.device_graph import GraphedCall
+from engine.phases import PhaseTimer
+from engine.policy import Policy
+from engine.rollout import RolloutBuffer
+
+
+class DeviceCollector(Collector):
+    """What `Collector` does, as one CUDA graph from the first step of the horizon to the last.
+
+    A graph cannot ask whether an episode ended, so what `Collector` does where one did is done everywhere and kept
+    where one did. The dear part are the values of the last observations of episodes that a time limit cut: they are
+    computed once in as many steps as such an episode has at least, because in these no agent is cut twice.
+    """
+
+    def __init__(
+        self,
+        batch: DeviceBatch,
+        policy: Policy,
+        buffer: RolloutBuffer,
+        generator: torch.Generator,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        device = buffer.observations.device
+        self._state = torch.zeros_like(buffer.state)
+        self._uniform = torch.zeros(buffer.horizon, buffer.agents, device=device)
+        self._cut_state = torch.zeros_like(buffer.state)
+        self._cut_at = torch.full((buffer.agents,), buffer.horizon, dtype=torch.int64, device=device)
+        self._environments = torch.zeros(
+            batch.environments, batch.spec.state_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda"
+        )
+        self._replica: _Replica | None = None
+        self._device_batch = batch
+        self.graph = GraphedCall(self._horizon, "rollout", device, warn)
+        super().__init__(batch, policy, buffer, generator)
+
+    def _bind(self) -> None:
+        buffer = self.buffer
+        self.on_host = True  # as for the CPU's collectors: the environments write into the buffer itself
+        self.host = {"observations": buffer.observations}
+        self.final_observations = torch.zeros_like(buffer.observations[0])
+        self.batch.bind(
+            observations=buffer.observations,
+            actions=buffer.actions,
+            rewards=buffer.rewards,
+            terminals=buffer.terminals,
+            truncations=buffer.truncations,
+            masks=buffer.live,
+            final_observations=self.final_observations,
+        )
+
+    def state(self) -> Tensor:
+        """Recurrent state [layers, parts, N, hidden] that the next step starts from."""
+        return self._state.clone()
+
+    def set_state(self, state: Tensor) -> None:
+        """Continues from a recurrent state."""
+        self._state.copy_(state)
+
+    def crossing_bytes(self) -> int:
+        """Bytes that a horizon copies between host and device: the environments' states, for looking at segments."""
+        return self._environments.nbytes
+
+    def _environment_states(self) -> Tensor:
+        self._device_batch.copy_states(self._environments)
+        return self._environments
+
+    def _collect(self, timer: PhaseTimer, gate: Gate) -> None:
+        torch.rand(self._uniform.shape, generator=self.generator, out=self._uniform)
+        gate(timer)
+        timer.lap("collect/store")
+        self.graph()
+        timer.lap("collect/rollout")
+        if self.watch.environment is not None:
+            if self._replica is None:
+                self._replica = _Replica(self._device_batch)
+            self.watch.states.extend(self._replica.states(self.watch.environment, self.buffer))
+
+    def _horizon(self) -> None:
+        buffer, state = self.buffer, self._state
+        between_cuts = min(self.batch.spec.truncation_steps, buffer.horizon)
+        for t in range(buffer.horizon):
+            logits, value, state = self.policy.step(buffer.observations[t], state)
+            self._choose(t, logits, value, self._uniform[t])
+            self.batch.step(t)
+            if between_cuts:
+                cut = buffer.truncations[t].bool()
+                # Not torch.where(cut, t, ...): it would copy the number from the host, which no graph can hold.
+                self._cut_at.masked_fill_(cut, t)
+                self._cut_state.copy_(torch.where(cut[None, None, :, None], state, self._cut_state))
+                if (t + 1) % between_cuts == 0 or t + 1 == buffer.horizon:
+                    self._value_cuts()
+            ended = torch.maximum(buffer.terminals[t], buffer.truncations[t])
+            state = state * (1 - ended).to(torch.float32)[None, None, :, None]
+        buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
+        self._state.copy_(state)
+
+    def _value_cuts(self) -> None:
+        """Values of the observations that episodes were cut at since the last call, each to the step of its end."""
+        value = self.policy.step(self.final_observations, self._cut_state)[1]
+        horizon, final_values = self.buffer.horizon, self.buffer.final_values
+        at = self._cut_at.clamp(max=horizon - 1).unsqueeze(0)
+        kept = torch.where(self._cut_at < horizon, value, final_values.gather(0, at)[0])
+        final_values.scatter_(0, at, kept.unsqueeze(0))
+        self._cut_at.fill_(horizon)
+
+
+class _Replica:
+    """One environment on the CPU that plays again what one on the device played: their bytes are the same."""
+
+    def __init__(self, batch: DeviceBatch) -> None:
+        slots, agents, size = batch.slots, batch.spec.agents_per_environment, batch.spec.observation_size
+        flags = [np.zeros((slots, agents), np.uint8) for _ in range(3)]
+        self._actions = np.zeros((slots, agents), np.int32)
+        self._batch = c_envs.Batch(batch.name, 1, seed=batch.seed, config=batch.config, slots=slots)
+        self._batch.bind(
+            observations=np.zeros((slots + 1, agents, size), np.float32),
+            actions=self._actions,
+            rewards=np.zeros((slots, agents), np.float32),
+            terminals=flags[0],
+            truncations=flags[1],
+            masks=flags[2],
+            final_observations=np.zeros((agents, size), np.float32),
+        )
+
+    def states(self, environment: int, buffer: RolloutBuffer) -> list[bytes]:
+        """The environment's state before each step of the horizon in the buffer."""
+        agents = self._actions.shape[1]
+        first = environment * agents
+        # Waits for the device, so that the states at the horizon's start have arrived, too.
+        self._actions[:] = buffer.actions[:, first : first + agents].cpu().numpy()
+        self._batch.set_state(0, buffer.environments[environment].numpy().tobytes())
+        states = []
+        for t in range(len(self._actions)):
+            states.append(self._batch.state(0))
+            self._batch.step(t)
+        return states

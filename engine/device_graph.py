@@ -1,0 +1,50 @@
+"""One function as one CUDA graph, or as it is where that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+
+class GraphedCall:
+    """`work`, called on a CUDA device: run the first time, which warms up what torch prepares lazily, recorded the
+    second time, and from then on launched whole.
+
+    `work` takes and returns nothing: it reads and writes tensors that stay where they are, draws no random numbers, and
+    its own memory stays with the graph. What cannot be recorded runs as it is from then on, and `warn` hears why.
+    """
+
+    def __init__(self, work: Callable[[], None], name: str, device: torch.device, warn: Callable[[str], None]) -> None:
+        self._work, self._name, self._device, self._warn = work, name, device, warn
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._plain = device.type != "cuda"
+        self._warm = False
+        self.bytes = 0
+        """Memory that the graph keeps for what is computed inside it."""
+
+    def __call__(self) -> None:
+        if self._plain or not self._warm:
+            self._warm = True
+            self._work()
+            return
+        if self._graph is None:
+            try:
+                self._graph = self._record()
+            except RuntimeError as error:
+                self._plain = True
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                self._warn(f"the {self._name} cannot be recorded as a CUDA graph and is slower without: {reason}")
+                self._work()
+                return
+        self._graph.replay()
+
+    def _record(self) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        # With the default mode a question to the driver from any other thread, such as one that reads the GPU's
+        # temperature, would break the recording.
+        with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            before = torch.cuda.memory_reserved(self._device)
+            self._work()
+            self.bytes = torch.cuda.memory_reserved(self._device) - before
+        return graph

@@ -1,0 +1,21 @@
+/* Put before the program of c_envs/device.h: a C++ compiler of the host then makes functions of its kernels, each of which
+ * plays the threads of a block in a loop. The run-time compiler's macros are set, so that it reads the text that the
+ * device's compiler reads. */
+#define __CUDACC__
+#define __CUDACC_RTC__
+#define __device__
+#define __global__
+#define __shared__ static
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+
+#define EACH_THREAD(thread) for (int thread = 0; thread < DEVICE_THREADS; thread++)
+#define BARRIER()
+
+struct HostBlock {
+    unsigned x;
+};
+extern "C" {
+HostBlock host_block;
+}
+#define blockIdx host_block

@@ -1,0 +1,160 @@
+"""Collecting on the device gives what the plain collector gives; here the kernels run on the CPU, beside torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from engine.collector import Collector
+from engine.device_collector import DeviceCollector
+from engine.device_environments import DeviceBatch
+from engine.trainer import Trainer
+from tests.engine.device.host_device import HOST, HostLauncher
+
+Make = Callable[..., Trainer]
+
+
+@pytest.fixture
+def make_pair(make_trainer: Make, tmp_path: Path) -> Callable[..., tuple[Trainer, Trainer]]:
+    """Two equal trainers: the first has the environments and collector of a device, the second the plain ones."""
+
+    def make(*sets: str, name: str = "breakout.toml") -> tuple[Trainer, Trainer]:
+        device, plain = make_trainer(*sets, name=name), make_trainer(*sets, name=name)
+        env, train = device.profile.env, device.profile.train
+        environments = device.batch.environments
+        device.batch.close()
+        device.batch = DeviceBatch(
+            env.name,
+            environments,
+            launcher=HostLauncher(env.name, env.config, tmp_path / "kernels"),
+            device=HOST,
+            seed=train.seed,
+            config=env.config,
+            slots=train.horizon,
+        )
+        device.collector = DeviceCollector(device.batch, device.policy, device.buffer, device.action_generator)
+        plain.collector = Collector(plain.batch, plain.policy, plain.buffer, plain.action_generator)
+        for trainer in (device, plain):
+            trainer.collector.reset()
+            trainer.collector.resume_observations()
+            with torch.no_grad():
+                trainer.policy.heads.bias[-1] = 3.0
+        return device, plain
+
+    return make
+
+
+GAMES = {
+    "breakout": ("breakout.toml", "env.agents=65", "train.horizon=64", "train.minibatch=64"),
+    "cut breakout": ("breakout.toml", "env.agents=33", "train.minibatch=16", "env.config.max_steps=5"),
+    "maze": ("maze.toml", "env.agents=65", "train.horizon=64", "train.minibatch=64", "env.config.map_size=5"),
+    "multiagent": ("multiagent.toml", "env.agents=64", "train.minibatch=64"),
+}
+
+
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("game", GAMES)
+def test_the_device_collector_equals_the_plain_one(
+    make_pair: Callable[..., tuple[Trainer, Trainer]], game: str, core: str
+) -> None:
+    """Bit for bit over episode ends, time limits and horizons; only values of cut episodes come out of a product of
+    another size and may round otherwise."""
+    name, *sets = GAMES[game]
+    device, plain = make_pair(*sets, f"policy.core={core}", name=name)
+    ended = cut = 0
+    for _ in range(6):
+        device.collect()
+        plain.collect()
+        for field, tensor in vars(plain.buffer).items():
+            if isinstance(tensor, torch.Tensor) and field != "final_values":
+                assert torch.equal(getattr(device.buffer, field), tensor), field
+        torch.testing.assert_close(device.buffer.final_values, plain.buffer.final_values)
+        assert torch.equal(device.buffer.final_values != 0, plain.buffer.truncations == 1)
+        assert torch.equal(device.collector.state(), plain.collector.state())
+        assert device.batch.statistics() == plain.batch.statistics()
+        ended += int(plain.buffer.done.sum())
+        cut += int(plain.buffer.truncations.sum())
+    assert ended > 0
+    assert cut > 0 or game in ("breakout", "multiagent")
+
+
+class HostTalk(TorchDispatchMode):
+    """Notes every operation that on a GPU would wait for the device or copy a number to it: no graph can hold those."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.seen = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        name = func.name()
+        self.seen += 1
+        numbers = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor) and each.ndim == 0]
+        asks = any(word in name for word in ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "item"))
+        random = any(word in name for word in ("rand", "bernoulli", "multinomial"))
+        if numbers or asks or random:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("game", GAMES)
+def test_a_horizon_asks_the_device_nothing(
+    make_pair: Callable[..., tuple[Trainer, Trainer]], game: str, core: str
+) -> None:
+    name, *sets = GAMES[game]
+    device, plain = make_pair(*sets, f"policy.core={core}", name=name)
+    device.collect()
+    assert isinstance(device.collector, DeviceCollector)
+    with HostTalk() as talk, torch.no_grad():
+        device.collector.graph()
+    assert talk.found == []
+    assert talk.seen > 20 * device.buffer.horizon
+    with HostTalk() as talk:
+        plain.collect()
+    assert "aten::_local_scalar_dense" in talk.found, "the plain collector asks: the test can tell"
+
+
+def test_training_on_the_device_is_training(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
+    """Whole iterations; the segments that replay keeps bring their environments' states along."""
+    device, plain = make_pair("env.agents=64", "replay.factor=1")
+    for _ in range(4):
+        one, other = device.iterate().metrics, plain.iterate().metrics
+        assert {key: value for key, value in one.items() if not key.startswith("time/")} == {
+            key: value for key, value in other.items() if not key.startswith("time/")
+        }
+        assert device.archive is not None
+        assert plain.archive is not None
+        assert torch.equal(device.archive.environments, plain.archive.environments)
+    assert "time/collect/rollout" in one
+    assert device.collector.crossing_bytes() == 64 * device.batch.spec.state_bytes
+    assert plain.collector.crossing_bytes() == 0
+
+
+def test_a_watched_environment_is_played_again(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
+    device, plain = make_pair("env.agents=64", "train.horizon=64")
+    for watched in (3, 40, None):
+        for trainer in (device, plain):
+            trainer.collector.watch.environment = watched
+            trainer.collect()
+        assert device.collector.watch.states == plain.collector.watch.states
+        assert len(device.collector.watch.states) == (0 if watched is None else 64)
+
+
+def test_the_state_is_kept_and_emptied_agent_by_agent(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
+    device, _ = make_pair("env.agents=8")
+    device.collect()
+    before = device.collector.state()
+    agents = torch.arange(8) == 5
+    device.collector.forget(agents)
+    after = device.collector.state()
+    assert not after[:, :, agents].any()
+    assert torch.equal(after[:, :, ~agents], before[:, :, ~agents])
+    device.collect()
+    assert torch.equal(device.buffer.state, after), "what was handed out stays as it was"

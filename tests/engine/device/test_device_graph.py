@@ -1,0 +1,118 @@
+"""A function recorded once and launched whole: what torch is asked, and what happens when it refuses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from engine.device_graph import GraphedCall
+
+CUDA = torch.device("cuda", 0)
+
+
+class FakeCuda:
+    """torch.cuda's graphs: recording runs the work once without its effects counting, replay counts."""
+
+    def __init__(self, refusal: RuntimeError | None = None) -> None:
+        self.refusal = refusal
+        self.recorded: list[dict[str, Any]] = []
+        self.replays = 0
+        self.reserved = 1000
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        outer = self
+
+        class Graph:
+            def replay(self) -> None:
+                outer.replays += 1
+
+        @contextlib.contextmanager
+        def graph(given: Graph, **options: Any) -> Iterator[None]:
+            assert isinstance(given, Graph)
+            outer.recorded.append(options)
+            yield
+            if outer.refusal:
+                raise outer.refusal
+
+        patch.setattr(torch.cuda, "CUDAGraph", Graph)
+        patch.setattr(torch.cuda, "graph", graph)
+        patch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+        patch.setattr(torch.cuda, "memory_reserved", lambda device: outer.reserved)
+
+
+def test_the_first_call_warms_up_the_second_records_and_all_others_are_launches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    ran: list[int] = []
+
+    def work() -> None:
+        ran.append(cuda.replays)
+        cuda.reserved += 24 * len(cuda.recorded)
+
+    call = GraphedCall(work, "rollout", CUDA, pytest.fail)
+    call()
+    assert (len(ran), cuda.recorded, cuda.replays, call.bytes) == (1, [], 0, 0)
+    for _ in range(3):
+        call()
+    assert len(ran) == 2
+    assert cuda.recorded == [{"capture_error_mode": "thread_local"}]
+    assert cuda.replays == 3
+    assert call.bytes == 24
+
+
+def test_what_cannot_be_recorded_runs_as_it_is_and_the_reason_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with ..."))
+    cuda.install(monkeypatch)
+    ran: list[int] = []
+    heard: list[str] = []
+    call = GraphedCall(lambda: ran.append(1), "rollout", CUDA, heard.append)
+    for _ in range(4):
+        call()
+    assert heard == [
+        "the rollout cannot be recorded as a CUDA graph and is slower without: "
+        "CUDA error: operation not permitted when stream is capturing"
+    ]
+    assert len(ran) == 5, "the failed recording computed nothing, so its call runs the work, too"
+    assert (len(cuda.recorded), cuda.replays, call.bytes) == (1, 0, 0)
+
+
+def test_on_the_cpu_nothing_is_recorded() -> None:
+    ran: list[int] = []
+    call = GraphedCall(lambda: ran.append(1), "rollout", torch.device("cpu"), pytest.fail)
+    for _ in range(3):
+        call()
+    assert len(ran) == 3
+
+
+@pytest.mark.gpu
+def test_a_graph_does_what_the_work_does() -> None:
+    total, step = torch.zeros(3, device="cuda"), torch.ones(3, device="cuda")
+    heard: list[str] = []
+    call = GraphedCall(lambda: total.add_(step), "sum", CUDA, heard.append)  # type: ignore[arg-type, return-value]
+    for _ in range(5):
+        call()
+    step.fill_(10)
+    call()
+    assert total.tolist() == [15.0] * 3
+    assert heard == []
+
+
+@pytest.mark.gpu
+def test_work_that_asks_the_device_falls_back() -> None:
+    total = torch.zeros(3, device="cuda")
+    heard: list[str] = []
+
+    def work() -> None:
+        total.add_(1 if float(total.sum()) >= 0 else 0)
+
+    call = GraphedCall(work, "sum", CUDA, heard.append)
+    for _ in range(4):
+        call()
+    assert total.tolist() == [4.0] * 3
+    assert len(heard) == 1
