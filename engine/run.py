@@ -76,7 +76,7 @@ class Run:
             else:
                 self._continue(self.folder, profile)
         except BaseException:
-            if self.folder is not None:
+            if telemetry.close() and self.folder is not None:
                 self.folder.close()
             raise
         self._low_space = LowSpaceWarning()
@@ -206,11 +206,8 @@ class Run:
         """Brings an edit into force, records it, and keeps it for a resumed run."""
         self.trainer.profile = self.trainer.profile.with_value(key, new)
         self.telemetry.event("edit", f"{key}: {old} -> {new}", key=key, old=old, new=new, step=self.trainer.step)
-        assert self.folder is not None
-        try:
-            self.folder.replace_profile(self.trainer.profile.to_toml())
-        except RunError as error:
-            self.telemetry.log(f"{error}; the edit is in force but would be lost", "warning")
+        toml = self.trainer.profile.to_toml()
+        self.telemetry.write(lambda folder: folder.replace_profile(toml))
 
     def checkpoint(self) -> bool:
         """Saves everything; a refusal costs a warning and leaves the older checkpoints as they were."""
@@ -220,6 +217,7 @@ class Run:
         state = telemetry.snapshot().state
         telemetry.update(state="saving", stage="writing a checkpoint")
         began = time.perf_counter()
+        telemetry.flush()
         try:
             state_now = save_state(trainer, {"elapsed": telemetry.snapshot().elapsed})
             require_finite(state_now)

@@ -40,7 +40,8 @@ _RESERVED = ("latest",)
 class RunFolder:
     """One run's folder. Made by `create` (a new run), `open` (to go on writing) or `read` (to look, without the lock).
 
-    `record` is what run.json holds. A RunFolder is used by one thread at a time.
+    `record` is what run.json holds. What writes run.json, metrics and events is used by one thread at a time; what
+    saves and reads checkpoints may be used by another.
     """
 
     def __init__(self, path: Path, record: dict[str, Any], lock: RunLock | None, disk: Disk = DISK) -> None:
@@ -195,9 +196,15 @@ class RunFolder:
         self._metrics.append(metrics)
 
     def append_event(self, kind: str, **fields: object) -> None:
-        """Add an event with the time. RunError when the disk refuses: worth a warning."""
+        """Add an event with the time, now unless `fields` has it. RunError when the disk refuses: worth a warning."""
         self._require_lock()
         self._events.append({"time": time.time(), "kind": kind, **fields})
+
+    def sync_lines(self) -> None:
+        """Return once all metrics and events are on the medium. RunError when the disk refuses."""
+        self._require_lock()
+        for lines in (self._metrics, self._events):
+            lines.sync()
 
     def read_metrics(self, limit: int | None = None) -> Records:
         """Metrics, oldest first; with `limit` those of the last so many iterations. A torn last line is left out."""
@@ -218,11 +225,8 @@ class RunFolder:
         return self._metrics.keep(done)
 
     def save_checkpoint(self, step: int, checkpoint: Checkpoint, score: float | None = None, keep: int = 3) -> Path:
-        """Save durably and prune: see `CheckpointStore.save`. Metrics and events up to here are made durable first."""
+        """Save durably and prune: see `CheckpointStore.save`. `sync_lines` belongs before it."""
         self._require_lock()
-        for lines in (self._metrics, self._events):
-            with contextlib.suppress(RunError):
-                lines.sync()
         return self.checkpoints.save(step, checkpoint, score, keep)
 
     def newest_good(self, groups: Iterable[str] | None = None) -> Found:

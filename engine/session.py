@@ -33,6 +33,7 @@ def live_edit(profile: Profile, key: str, value: object) -> Profile:
     return profile.with_value(key, value)
 
 
+CRASH_LOG = "crash.log"
 PAUSE_POLL_SECONDS = 0.05
 """How soon a paused trainer answers what is not worth waking it for."""
 
@@ -189,7 +190,8 @@ class TrainingSession:
         finally:
             if self._server is not None:
                 self._server.close()
-            if self._folder is not None:
+            # A folder that a hanging disk still writes to keeps its lock until this process ends.
+            if self._telemetry.close() and self._folder is not None:
                 self._folder.close()
 
     def _serve(self, folder: Path) -> None:
@@ -205,12 +207,9 @@ class TrainingSession:
         self.exception = error
         self._telemetry.log(text, "error")
         if detail is not None and self._folder is not None:
-            crash = self._folder.path / "crash.log"
-            try:
-                crash.write_text(detail, "utf-8")
-                self._telemetry.log(f"the traceback is in {crash}", "error")
-            except OSError:
-                self._telemetry.log(f"the traceback could not be written to {crash}", "error")
+            crash = self._folder.path / CRASH_LOG
+            self._telemetry.write(lambda folder: (folder.path / CRASH_LOG).write_text(detail, "utf-8"))
+            self._telemetry.log(f"the traceback is in {crash}", "error")
         self._telemetry.update(error=text, stage="")
         self._telemetry.record_state("failed", error=text)
 

@@ -1,7 +1,8 @@
 """Gathers what happens into the newest Snapshot, the metrics history, the log and the run's files.
 
 The trainer's thread writes, any thread reads. Reading is picking up a reference: it never waits for the trainer, and
-the trainer never waits for a reader. A disk that refuses costs a warning, not the run.
+the trainer never waits for a reader. Files are written by another thread (`engine.recorder`): a disk that refuses or
+hangs costs a warning, not the run.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from engine.errors import RunError
+from engine.recorder import Recorder, Write
 from engine.run_folder import RunFolder
 from engine.snapshot import EMPTY, LogLine, Phase, Snapshot
 
+FLUSH_SECONDS = 5.0
+"""How long a checkpoint, and the end of a run, wait for metrics and events to be on the disk."""
 HISTORY = 20_000
 LOG_LINES = 200
 SCORE_EPISODES = 100
@@ -34,8 +37,7 @@ class Telemetry:
         self._snapshot = Snapshot(**fields)
         self._history: deque[Metrics] = deque(maxlen=HISTORY)
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
-        self._folder: RunFolder | None = None
-        self._warned = False
+        self._recorder: Recorder | None = None
         self._scores: deque[tuple[float, float]] = deque()
         self._session_steps = 0.0
         self._session_seconds = 0.0
@@ -43,7 +45,7 @@ class Telemetry:
     def open(self, folder: RunFolder, past: list[dict[str, Any]]) -> None:
         """From now on metrics and events also go to the run's files; `past` are the metrics of a resumed run."""
         with self._lock:
-            self._folder = folder
+            self._recorder = Recorder(folder, self._tell)
             self._history.extend(MappingProxyType(_numbers(metrics)) for metrics in past[-HISTORY:])
             for metrics in self._history:
                 self._count_score(metrics)
@@ -111,8 +113,7 @@ class Telemetry:
                 iteration_seconds=seconds,
                 **fields,
             )
-            if self._folder is not None:
-                self._guard(lambda folder: folder.append_metrics(metrics))
+            self._write(lambda folder: folder.append_metrics(metrics))
 
     def _count_score(self, metrics: Metrics) -> None:
         if "episode/score" in metrics and "episode/count" in metrics:
@@ -139,12 +140,40 @@ class Telemetry:
                 checkpoint_step=step,
                 stage="",
             )
-            self._guard(lambda folder: folder.truncate_metrics_after(iteration))
+            self._write(lambda folder: folder.truncate_metrics_after(iteration))
 
     def recent_score(self) -> float | None:
         """Mean score of about the last hundred episodes, None before the first has ended."""
         count = sum(count for count, _ in self._scores)
         return sum(count * score for count, score in self._scores) / count if count else None
+
+    def write(self, write: Write) -> None:
+        """Has something else written to the run's folder, behind all that was told before."""
+        with self._lock:
+            self._write(write)
+
+    def flush(self) -> bool:
+        """Makes durable what was told so far. False, with a warning, where the disk takes too long for it."""
+        recorder = self._recorder
+        if recorder is None:
+            return True
+        self.write(lambda folder: folder.sync_lines())
+        written = recorder.flush(FLUSH_SECONDS)
+        if not written:
+            self._tell(
+                f"metrics and events are not on the disk after {FLUSH_SECONDS:.0f} s; training goes on", "warning"
+            )
+        return written
+
+    def close(self) -> bool:
+        """Writes what is left; nothing is written from now on. False where the disk takes too long for it: then the
+        folder is still in use."""
+        with self._lock:
+            recorder, self._recorder = self._recorder, None
+        if recorder is None or recorder.close(FLUSH_SECONDS):
+            return True
+        self._tell(f"the disk has not taken the last metrics and events within {FLUSH_SECONDS:.0f} s", "warning")
+        return False
 
     def record_state(self, state: str, **fields: object) -> None:
         """Publishes the run's state and writes it to run.json with the last figures."""
@@ -168,7 +197,7 @@ class Telemetry:
             "sps": now.average_steps_per_second,
             "score": self.recent_score(),
         }
-        self._guard(lambda folder: folder.set_state(state, **figures, **fields))
+        self._write(lambda folder: folder.set_state(state, **figures, **fields))
 
     def _replace(self, **fields: Any) -> None:
         self._snapshot = dataclasses.replace(self._snapshot, sequence=self._snapshot.sequence + 1, **fields)
@@ -178,19 +207,18 @@ class Telemetry:
         self._replace(log=tuple(self._log))
 
     def _event(self, kind: str, **fields: object) -> None:
-        step = self._snapshot.step
-        self._guard(lambda folder: folder.append_event(kind, **({"step": step} | fields)))
+        stamped = {"step": self._snapshot.step, "time": time.time()} | fields
+        self._write(lambda folder: folder.append_event(kind, **stamped))
 
-    def _guard(self, write: Any) -> None:
-        """Writes to the run folder; the first refusal is told, the rest would only repeat it."""
-        if self._folder is None:
-            return
-        try:
-            write(self._folder)
-        except RunError as error:
-            if not self._warned:
-                self._warned = True
-                self._add_line(f"{error}; training goes on", "warning")
+    def _write(self, write: Write) -> None:
+        trouble = self._recorder.submit(write) if self._recorder is not None else None
+        if trouble is not None:
+            self._add_line(trouble, "warning")
+
+    def _tell(self, text: str, level: str) -> None:
+        """Trouble with the files, which is no matter for the files."""
+        with self._lock:
+            self._add_line(text, level)
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:

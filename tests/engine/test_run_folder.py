@@ -325,7 +325,7 @@ def test_a_saved_checkpoint_is_the_newest_and_the_best(folder: RunFolder) -> Non
     assert folder.best() == path
 
 
-def test_metrics_are_durable_before_the_checkpoint_that_follows_them(folder: RunFolder) -> None:
+def test_metrics_and_events_are_made_durable_when_asked_for(folder: RunFolder) -> None:
     """After a power loss a resumed run must not lack the history of the checkpoint it resumes from."""
     done: list[str] = []
     disk = folder._disk
@@ -338,6 +338,8 @@ def test_metrics_are_durable_before_the_checkpoint_that_follows_them(folder: Run
     folder._metrics._disk = folder._events._disk = folder.checkpoints._disk = Witness()
     folder.append_metrics({"step": 1})
     folder.append_event("x")
+    assert done == []
+    folder.sync_lines()
     folder.save_checkpoint(1, Checkpoint({"policy": {}}))
     assert done == ["metrics.jsonl", "events.jsonl", "policy.safetensors", "manifest.json"]
 
