@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             refresh=look.refresh,
             episode_fps=look.episode_fps,
             theme=look.theme,
+            ascii_only=look.ascii,
         )
     finally:
         session.close()

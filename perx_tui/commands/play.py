@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder = RunFolder.find(arguments.runs, arguments.run)
     headless = arguments.headless or arguments.json
-    if not headless and (obstacle := terminal.obstacle()):
+    if not headless and (obstacle := terminal.obstacle(smallest=None)):
         say(f"{obstacle}: evaluating headless")
         headless = True
     if headless:

@@ -135,7 +135,9 @@ def _show(session: TrainingSession, signals: StopSignals) -> None:
     from perx_tui.tui import run_app
 
     look = session.profile.ui
-    result = run_app(session, refresh=look.refresh, episode_fps=look.episode_fps, theme=look.theme)
+    result = run_app(
+        session, refresh=look.refresh, episode_fps=look.episode_fps, theme=look.theme, ascii_only=look.ascii
+    )
     with contextlib.suppress(RuntimeError):
         session.start()  # The TUI does so after its first picture; it may have ended before.
     if result in ENDED_BY_SIGNAL:

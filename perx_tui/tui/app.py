@@ -26,6 +26,12 @@ class PerxApp(LiveApp):
     """Everything the person sees and does."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
+    ascii_only = False
+    """Whether the terminal shows no more than ASCII."""
+
+    def _colourless(self) -> bool:
+        # Half a block has no letter like it, so that colours cannot tell what it shows.
+        return self.ascii_only or super()._colourless()
 
     # ---- training ----
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from perx_tui.terminal import SMALLEST
+
 PANELS = ("throughput", "episode", "curve", "losses", "phases", "replay", "memory", "log")
 """All panels in the order of their number keys, 1 to 8."""
-
-SMALLEST = (40, 12)
-"""Columns and rows below which nothing useful fits."""
 
 
 class Rect(NamedTuple):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from perx_tui.terminal import ascii_only as terminal_is_ascii
 from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.live import Result
@@ -34,6 +35,7 @@ def run_app(
     refresh: float = 2.0,
     episode_fps: float = 10.0,
     theme: str = DARK.name,
+    ascii_only: bool = False,
     output_log: Path | None = None,
 ) -> Result:
     """Show `session` until the person leaves, and say how.
@@ -43,12 +45,15 @@ def run_app(
     away), "crashed" (a fault of the screen, told on standard error), "sigterm" and "sigint" (this process was asked
     to end).
 
+    `ascii_only` draws without other characters, which a terminal without UTF-8 gets anyway.
+
     With `attached` the session belongs to another process, and leaving ends nothing but the screen.
 
     Output that libraries write meanwhile goes to `output_log`, or to standard error when the screen is closed. Must
     be called in the main thread, with a terminal on standard input and output.
     """
-    with guarded(output_log) as terminal:
+    ascii_only = ascii_only or terminal_is_ascii()
+    with guarded(output_log, ascii_only) as terminal:
         stdin = sys.__stdin__.fileno() if sys.__stdin__ is not None else 0
 
         def backlog() -> bool:
@@ -67,6 +72,7 @@ def run_app(
             hung_up=lambda: terminal.gone or hung_up(stdin),
             cost=Meter(lambda: terminal.bytes_written).text,
         )
+        app.ascii_only = ascii_only
         app.driver_class = TerminalDriver
         with _signals(app.leave):
             result = app.run()

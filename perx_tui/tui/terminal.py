@@ -17,14 +17,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from perx_tui.ascii import ERRORS
+from perx_tui.terminal import ascii_only as terminal_is_ascii
+
 
 class TerminalFile(io.TextIOBase):
     """Text to a terminal. A terminal that has gone away swallows the text, where an exception would end Textual's
     writer thread and leave the app waiting for its queue. Counts what it wrote, so that the cost of the screen can be
     measured."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, ascii_only: bool = False) -> None:
+        """`ascii_only`: other characters are replaced by what comes near them."""
         super().__init__()
+        self._encoding = ("ascii", ERRORS) if ascii_only else ("utf-8", "replace")
         self._descriptor = descriptor
         self._buffer: list[str] = []
         self.gone = False
@@ -49,7 +54,7 @@ class TerminalFile(io.TextIOBase):
 
     def flush(self) -> None:
         """Write what was kept."""
-        data = "".join(self._buffer).encode("utf-8", "replace")
+        data = "".join(self._buffer).encode(*self._encoding)
         self._buffer.clear()
         while data and not self.gone:
             try:
@@ -72,9 +77,12 @@ def hung_up(descriptor: int) -> bool:
 
 
 @contextmanager
-def guarded(log: Path | None = None) -> Iterator[TerminalFile]:
-    """Lend the terminal to Textual. Output that others write meanwhile goes to the end of `log`; without one it is
-    kept in a temporary file and its end is written to standard error when the screen is closed."""
+def guarded(log: Path | None = None, ascii_only: bool = False) -> Iterator[TerminalFile]:
+    """Lend the terminal to Textual, with ASCII characters only where that is wanted or all that it can show.
+
+    Output that others write meanwhile goes to the end of `log`; without one it is kept in a temporary file and its end
+    is written to standard error when the screen is closed.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     source = next((fd for fd in (1, 2, 0) if os.isatty(fd)), None)
@@ -82,7 +90,7 @@ def guarded(log: Path | None = None) -> Iterator[TerminalFile]:
     saved = {1: os.dup(1), 2: os.dup(2)}
     streams = sys.__stdout__, sys.__stderr__
     sink = log.open("ab") if log is not None else cast("IO[bytes]", tempfile.TemporaryFile())  # noqa: SIM115
-    file = TerminalFile(terminal)
+    file = TerminalFile(terminal, ascii_only or terminal_is_ascii())
     try:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
