@@ -65,6 +65,8 @@ class Trainer:
         spec = c_envs.spec(env.name, env.config)
         on_cpu = device.type == "cpu"
         threads = worker_count(train.threads, env.agents) if on_cpu else 1
+        if not on_cpu:
+            torch.cuda.set_device(device)  # streams, events and graphs are those of the thread's current device
         self.workers = Workers(threads)
         self.batch = make_batch(profile, device, warn)
         seeds = torch.Generator().manual_seed(train.seed)

@@ -56,7 +56,7 @@ def test_constants_are_the_same_for_the_same_seed_alone() -> None:
     ],
 )
 def test_the_shortest_truncated_episode_is_as_long_as_the_spec_says(name: str, config: dict[str, object]) -> None:
-    """An agent that stays where it is is cut by the limit alone: never sooner than the spec says, and some just then."""
+    """An agent that stays where it is is cut by the limit alone: never sooner than the spec says, some just then."""
     rollout = Rollout(name, 64, slots=256, config=config)
     rollout.actions[:] = 0
     lengths = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +301,22 @@ def test_without_a_driver_the_error_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(edge.ctypes, "CDLL", missing)
     with pytest.raises(DeviceError, match=r"^the GPU's driver cannot be called: libcuda\.so\.1: cannot open"):
         edge.cuda_launcher("bandit", {}, CUDA)
+
+
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_100"])
+def test_the_compiler_takes_every_environment(architecture: str) -> None:
+    """Needs no GPU, only NVRTC where the loader finds it (LD_LIBRARY_PATH)."""
+    for name in ("libnvrtc.so.13", "libnvrtc.so.12"):
+        with contextlib.suppress(OSError):
+            compiler = edge.Compiler(ctypes.CDLL(name))
+            break
+    else:
+        pytest.skip("no NVRTC here")
+    for name in c_envs.ENVIRONMENTS:
+        assert compiler.compile(device_program(name, {}), architecture).startswith(b"\x7fELF")
+    program = device_program("bandit", {})
+    with pytest.raises(DeviceError, match=r"^bandit.cu does not compile for sm_\d+ .*\nbandit.cu.*: error: "):
+        compiler.compile(replace(program, source=program.source + "\nnonsense"), architecture)
 
 
 @pytest.mark.gpu
