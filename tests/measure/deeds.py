@@ -6,10 +6,10 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from ledger import Violation
-from resources import cpu_share
-from screens import Screen, wait_until
-from soaked_run import NORMAL_SIZES, SoakedRun, Viewer
+from .ledger import Violation
+from .resources import cpu_share
+from .screens import Screen, wait_until
+from .soaked_run import NORMAL_SIZES, SoakedRun, Viewer
 
 Deed = Callable[[SoakedRun], str | None]
 

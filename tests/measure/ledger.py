@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from screens import wait_until
-
 from engine import CheckpointError
 from engine.checkpoint import read_checkpoint
+
+from .screens import wait_until
 
 Record = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """An hour in the life of a run: `make soak`, or
 
-    python tests/measure/soak.py [--minutes 60] [--threads 1] [--seed 1] [--folder DIR]
+    python -m tests.measure.soak [--minutes 60] [--threads 1] [--seed 1] [--folder DIR]
 
 The real program trains Breakout on a terminal. At random moments it is paused, saved, edited, attached to by viewers
 that leave, hang, die or stop reading, resized, hung up, stopped, sent signals, killed and resumed. Each time it is
@@ -24,11 +24,11 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from deeds import DEEDS, ENDINGS
-from ledger import Violation
-from resources import quiet_look
-from screens import adopt_orphans
-from soaked_run import SoakedRun
+from .deeds import DEEDS, ENDINGS
+from .ledger import Violation
+from .resources import quiet_look
+from .screens import adopt_orphans
+from .soaked_run import SoakedRun
 
 ENDING_SHARE = 0.4
 """Share of the time in which the run is ended and resumed."""

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import Ledger, Violation
-from resources import Sampler, Track
-from screens import Screen, wait_until
-
 from engine import Profile, RemoteSession
+
+from .ledger import Ledger, Violation
+from .resources import Sampler, Track
+from .screens import Screen, wait_until
 
 NORMAL_SIZES = ((80, 24), (120, 36), (160, 48), (200, 60))
 STOP_SECONDS = 20.0
