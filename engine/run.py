@@ -13,9 +13,10 @@ from engine.alarm_watch import AlarmWatch
 from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
-from engine.errors import CheckpointError, EngineError, RunError
+from engine.errors import EngineError
 from engine.guard import NonFiniteError, require_finite
 from engine.memory import MemoryProbe
+from engine.memory_advice import advise, is_out_of_memory
 from engine.phases import Timer
 from engine.profile import Profile
 from engine.recovery import Recovery
@@ -54,14 +55,15 @@ class Run:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
             telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents")
-            self.trainer = Trainer(
-                profile,
-                self.device,
-                gate,
-                self._before_minibatch,
-                self._left_out,
-                lambda text: telemetry.log(text, "warning"),
-            )
+            with advise(lambda: profile, lambda: None):
+                self.trainer = Trainer(
+                    profile,
+                    self.device,
+                    gate,
+                    self._before_minibatch,
+                    self._left_out,
+                    lambda text: telemetry.log(text, "warning"),
+                )
             present = self.folder.checkpoints.paths() if self.folder is not None else []
             require_room(self.folder.path if self.folder else runs, largest_checkpoint(self.trainer), len(present))
             if self.folder is None:
@@ -144,7 +146,8 @@ class Run:
         self.telemetry.update(stage="collect")
         trainer.inspected = inspected
         try:
-            report = trainer.iterate()
+            with advise(lambda: trainer.profile, self._how_far):
+                report = trainer.iterate()
         except NonFiniteError as error:
             self.recovery.recover(error)
             self._last_saved = trainer.iteration
@@ -158,6 +161,14 @@ class Run:
     def _before_minibatch(self, index: int, count: int) -> None:
         self._edits()
         self.telemetry.update(stage=f"train {index + 1}/{count}")
+
+    def _how_far(self) -> str | None:
+        """How far the run is and what there is to resume; None before the first iteration of this session is done."""
+        now = self.telemetry.snapshot()
+        if now.average_steps_per_second is None:
+            return None
+        newest = f"resume from {now.checkpoint}" if now.checkpoint else "there is no checkpoint yet, start anew"
+        return f"in iteration {self.trainer.iteration}; {newest}"
 
     def _left_out(self, source: str) -> None:
         self.recovery.warn(source)
@@ -227,8 +238,10 @@ class Run:
                 telemetry.recent_score(),
                 trainer.profile.run.keep_checkpoints,
             )
-        except (RunError, CheckpointError, OSError) as error:
-            text = str(error) if isinstance(error, EngineError) else reason(error)
+        except (EngineError, OSError, MemoryError, RuntimeError) as error:
+            text = _refusal(error)
+            if text is None:
+                raise
             advice = "training goes on; make room or mend the cause, then press c"
             if not self.alarms.trouble("checkpoint", "no checkpoint", text, advice):
                 telemetry.log(f"no checkpoint: {text}; training goes on", "warning")
@@ -255,3 +268,12 @@ class Run:
     def close(self) -> None:
         """Frees threads, environments and the folder's lock."""
         self.trainer.close()
+
+
+def _refusal(error: Exception) -> str | None:
+    """Why a checkpoint could not be saved; None for an error that is a fault of this program."""
+    if isinstance(error, EngineError):
+        return str(error)
+    if isinstance(error, OSError):
+        return reason(error)
+    return "memory does not suffice to gather it" if is_out_of_memory(error) else None

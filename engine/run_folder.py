@@ -203,8 +203,10 @@ class RunFolder:
     def sync_lines(self) -> None:
         """Return once all metrics and events are on the medium. RunError when the disk refuses."""
         self._require_lock()
-        for lines in (self._metrics, self._events):
-            lines.sync()
+        try:
+            self._metrics.sync()
+        finally:
+            self._events.sync()
 
     def read_metrics(self, limit: int | None = None) -> Records:
         """Metrics, oldest first; with `limit` those of the last so many iterations. A torn last line is left out."""
