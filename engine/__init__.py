@@ -24,6 +24,7 @@ from engine.comparison import (
     read_run,
 )
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
+from engine.health import Check, check_machine
 from engine.metric_catalogue import METRIC_CATALOGUE, MetricInfo, explain_metric
 from engine.profile import FieldInfo, Profile, shipped_profiles
 from engine.remote import RemoteSession
@@ -58,6 +59,7 @@ __all__ = [
     "Alarm",
     "AlarmRule",
     "BenchReport",
+    "Check",
     "CheckpointError",
     "Clip",
     "Comparison",
@@ -97,6 +99,7 @@ __all__ = [
     "ThresholdReach",
     "TrainingSession",
     "alarm_rules",
+    "check_machine",
     "compare_groups",
     "compare_runs",
     "experiment_changes",

@@ -21,6 +21,7 @@ COMMANDS = {
     "study": "variants on tasks over seeds, and the table that compares them",
     "bench": "measure how fast training is on this machine",
     "runs": "list the runs of a folder",
+    "doctor": "what this machine, terminal and install can do, with what to mend",
     "profiles": "list the profiles that ship, or explain one's keys",
     "envs": "list the environments, or explain one's settings",
 }
