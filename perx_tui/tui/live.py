@@ -18,6 +18,7 @@ from engine import ROLES, Snapshot
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
+from perx_tui.tui.painting import Painter
 from perx_tui.tui.pending import Pending
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
@@ -104,6 +105,7 @@ class LiveApp(App[Result]):
             self._notice = f"no theme is called {theme}; ^p, Theme lists them"
             self._notice_until = clock() + 2 * _NOTICE_SECONDS
         self.palette = self._make_palette()
+        self.painter = Painter(self)
         self.dashboard = Dashboard(self.palette)
 
     # ---- life ----
@@ -194,10 +196,11 @@ class LiveApp(App[Result]):
             self._cost(),
         )
         full = self._full
-        if full is not None:
-            full.show(self.view)
-        elif len(self.screen_stack) == 1:
-            self.dashboard.show(self.view)
+        with self.painter.frame():
+            if full is not None:
+                full.show(self.view)
+            elif len(self.screen_stack) == 1:
+                self.dashboard.show(self.view)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         # Textual has no public place to put this; without it the screen only costs more.

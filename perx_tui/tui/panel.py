@@ -15,6 +15,7 @@ from perx_tui.tui.lines import EMPTY, Line, Part, cells, difference, fit, shorte
 from perx_tui.tui.view import View
 
 if TYPE_CHECKING:
+    from perx_tui.tui.painting import Painter
     from perx_tui.tui.theme import Palette
 
 
@@ -52,13 +53,17 @@ class Lines(Widget):
         if all_rows or len(old) != len(rows):
             self.refresh()
             return
-        changed = []
-        for y in range(height):
-            first, end = difference(old[y], rows[y])
-            if end > first:
-                changed.append(Region(first, y, end - first, 1))
-        if changed:
-            self.refresh(*changed)
+        changed = [y for y in range(height) if old[y] is not rows[y] and old[y] != rows[y]]
+        if changed and not self._paint(old, rows, changed):
+            spans = [(y, *difference(old[y], rows[y])) for y in changed]
+            regions = [Region(first, y, end - first, 1) for y, first, end in spans if end > first]
+            if regions:
+                self.refresh(*regions)
+
+    def _paint(self, old: Sequence[Line], new: Sequence[Line], rows: Sequence[int]) -> bool:
+        """Draw past Textual where the app can do that."""
+        painter: Painter | None = getattr(self.app, "painter", None)
+        return painter is not None and painter.paint(self, old, new, rows)
 
     def recolor(self, palette: Palette) -> None:
         """Draw everything anew in another palette."""
@@ -102,6 +107,9 @@ class Panel(Lines, can_focus=True):
     number: ClassVar[int] = 0
     title: ClassVar[str] = ""
     padding_across: ClassVar[int] = 1
+    _framed_key: tuple[int, Part, Part] | None = None
+    _framed_body: Sequence[Line] = ()
+    _framed_rows: Sequence[Line] = ()
 
     def body(self, width: int, height: int) -> Sequence[Line]:
         """The rows inside the frame."""
@@ -130,11 +138,19 @@ class Panel(Lines, can_focus=True):
         other: Part = (" " * pad + "│", frame)
         body = list(self.body(inner, height - 2))[: height - 2]
         body.extend([EMPTY] * (height - 2 - len(body)))
-        return [
-            self._top(width, frame),
-            *((edge, *fit(line, inner), other) for line in body),
-            self._bottom(width, frame),
+        return [self._top(width, frame), *self._framed(body, inner, edge, other), self._bottom(width, frame)]
+
+    def _framed(self, body: Sequence[Line], inner: int, edge: Part, other: Part) -> Sequence[Line]:
+        """Rows between the edges of the frame; those that were there before are not made again."""
+        key = (inner, edge, other)
+        before = self._framed_body if self._framed_key == key else []
+        known = self._framed_rows if before else []
+        self._framed_key, self._framed_body = key, body
+        self._framed_rows = [
+            known[y] if y < len(before) and before[y] == line else (edge, *fit(line, inner), other)
+            for y, line in enumerate(body)
         ]
+        return self._framed_rows
 
     def _top(self, width: int, frame: str) -> Line:
         heading = shorten(self.heading(), width - 8)
