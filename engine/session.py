@@ -19,6 +19,7 @@ from engine.control_server import ControlServer
 from engine.errors import EngineError, ProfileError, RunError
 from engine.profile import Profile
 from engine.run_folder import RunFolder
+from engine.run_listing import plain_text
 from engine.snapshot import Snapshot
 from engine.telemetry import Telemetry
 
@@ -167,7 +168,7 @@ class TrainingSession:
         segment of that index, see `SegmentSummary`). ValueError for another word.
         """
         if by not in ("priority", "uses", "age", "random", "index"):
-            raise ValueError(f"by = {by!r} is none of priority, uses, age, random, index")
+            raise ValueError(f"by is '{plain_text(by, 40)}', none of priority, uses, age, random, index")
         self._wanted_segment = (by, index)
 
     def inspect(self, wanted: bool) -> None:
