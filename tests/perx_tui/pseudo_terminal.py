@@ -36,7 +36,7 @@ class PseudoTerminal:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env=dict(environment, TERM="xterm-256color", COLORTERM="truecolor"),
+            env=_on_a_terminal(environment),
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -121,3 +121,9 @@ class PseudoTerminal:
             with self._lock, contextlib.suppress(Exception):  # the emulator knows less than terminals do
                 self.output += data
                 self._stream.feed(data)
+
+
+def _on_a_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with a good terminal in it, whose size the terminal tells and not a variable."""
+    others = {key: value for key, value in environment.items() if key not in ("COLUMNS", "LINES")}
+    return {**others, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
