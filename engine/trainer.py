@@ -99,6 +99,10 @@ class Trainer:
                 adam_eps=train.adam_eps,
             ),
         )
+        parameters = zip(self.optimizer.names, self.optimizer.parameters, strict=True)
+        self.weights = [(f"the parameter {name}", value.detach()) for name, value in parameters]
+        """All that an optimizer step changes, by what messages call it."""
+        self.weights += self.optimizer.moments().items()
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
         self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
         self.archive: Segments | None = None
@@ -267,11 +271,7 @@ class Trainer:
 
     def require_sound_weights(self) -> None:
         """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""
-        optimizer = self.optimizer
-        named = {
-            f"the parameter {name}": value for name, value in zip(optimizer.names, optimizer.parameters, strict=True)
-        }
-        source = unsound((named | optimizer.moments()).items())
+        source = unsound(self.weights)
         if source is not None:
             raise NonFiniteError(self.where(source))
 
