@@ -59,8 +59,8 @@ def plot(
             scale,
             chart.columns(curve.xs, curve.values, window.start, window.end, 2 * span),
             _band(curve, window),
-            curve.letter,
-            curve.shade,
+            letter=curve.letter,
+            shade=curve.shade,
         )
         for curve in curves
     ]

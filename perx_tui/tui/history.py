@@ -60,6 +60,11 @@ class Series:
         self._stride *= 2
 
     @property
+    def stride(self) -> int:
+        """Points in a bucket."""
+        return self._stride
+
+    @property
     def last(self) -> float | None:
         """The newest value, None before the first."""
         return self.recent[-1] if self.recent else None

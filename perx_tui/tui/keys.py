@@ -67,9 +67,13 @@ KEYS: tuple[Key, ...] = (
     Key("escape", "esc", "restore", "Show all panels again", PANEL, "restore", 0, "Show all panels"),
     Key("up,down,pageup,pagedown,home,end", "↑ ↓", "scroll", "Scroll the log", PANEL),
     Key("p", "p", "replay", "What is replayed, and why", SCREEN, "prioritization", 5, "Prioritization screen"),
+    Key("g", "g", "charts", "Any metric as a chart", SCREEN, "chart", 13, "Charts"),
     Key("v", "v", "segment", "Watch a segment's steps", SCREEN, "segment", 6, "Segment viewer"),
     Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
     Key("a", "a", "alarms", "Alarms, and what to try", SCREEN, "alarms", 12, "Alarms"),
+    Key("y", "y", "copy", "Copy the panel as text", PROGRAM, "copy", 0, "Copy the focused panel"),
+    Key("Y", "Y", "copy all", "Copy the run's figures", PROGRAM, "copy_summary", 0, "Copy the summary of the run"),
+    Key("S", "S", "screenshot", "Save the screen as SVG", PROGRAM, "picture"),
     Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 2, "Show the keys"),
     Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 11),
     Key("q", "q", "quit", "Quit (asks first)", PROGRAM, "quit", 3, "Quit"),
@@ -78,6 +82,7 @@ KEYS: tuple[Key, ...] = (
 
 TABLE, STEPS, CHOICE, SETTINGS = "Table of segments", "Steps", "Which segment", "Settings"
 ALARMS = "Alarms"
+CURVES, AXES = "Curves", "Axes and crosshair"
 
 _BACK = Key("escape", "esc", "back", "Back", PROGRAM, "screen.back", 1)
 _HELP = Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 9)
@@ -117,6 +122,46 @@ ALARM_KEYS: tuple[Key, ...] = (
     _HELP,
 )
 """Keys of the screen of the alarms."""
+
+CHART_KEYS: tuple[Key, ...] = (
+    Key("slash,enter", "/", "find", "Find a metric by letters", CURVES, "screen.pick", 2),
+    Key("up,shift+tab", "↑ ↓", "curve", "Another of the curves", CURVES, "screen.curve(-1)", 8),
+    Key("down,tab", "", "", "The next curve", CURVES, "screen.curve(1)"),
+    Key("d,backspace,delete", "d", "unpin", "Take the curve away", CURVES, "screen.erase", 11),
+    Key("o", "o", "stack", "One chart, or one each", CURVES, "screen.stack", 10),
+    Key("i", "i", "explain", "What the metric means", CURVES, "screen.explain", 7),
+    Key("left", "← →", "crosshair", "Move the crosshair", AXES, "screen.move(-1)", 3),
+    Key("right", "", "", "Crosshair to the right", AXES, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "Move it farther", AXES, "screen.page(-1)"),
+    Key("pagedown", "", "", "Farther to the right", AXES, "screen.page(1)"),
+    Key("home", "home end", "", "The first point, the last", AXES, "screen.end(-1)"),
+    Key("end", "", "", "The last point", AXES, "screen.end(1)"),
+    Key("plus,equals_sign", "+ -", "zoom", "Closer, farther (wheel)", AXES, "screen.zoom(1)", 4),
+    Key("minus", "", "", "Farther", AXES, "screen.zoom(-1)"),
+    Key("comma,shift+left", ", .", "pan", "Earlier, later (drag)", AXES, "screen.pan(-1)", 5),
+    Key("full_stop,shift+right", "", "", "Later", AXES, "screen.pan(1)"),
+    Key("0", "0", "all", "The whole run again", AXES, "screen.whole", 13),
+    Key("x", "x", "axis", "Over steps, over time", AXES, "screen.axis", 6),
+    Key("l", "l", "log", "Logarithmic, linear", AXES, "screen.log", 9),
+    Key("s", "s", "smooth", "Smooth more, or not", AXES, "screen.smooth", 12),
+    Key("w", "w", "save", "Save as CSV, SVG, PNG", PROGRAM, "screen.save", 14),
+    Key("y", "y", "copy", "Copy the values shown", PROGRAM, "screen.copy", 15),
+    Key("escape,f", "esc", "back", "Back", PROGRAM, "screen.back", 1),
+    replace(_HELP, rank=16),
+)
+"""Keys of the chart screen; those of the app that it does not name stay in force."""
+
+SEARCH_KEYS: tuple[Key, ...] = (
+    Key("letters", "a ... z", "", "Find a metric by letters", CURVES),
+    Key("up", "↑ ↓", "choose", "Choose a metric", CURVES, "screen.curve(-1)", 4),
+    Key("down", "", "", "The metric below", CURVES, "screen.curve(1)"),
+    Key("enter", "enter", "show", "Show it", CURVES, "screen.pick", 2),
+    Key("space", "space", "pin", "Pin it beside others", CURVES, None, 3),
+    Key("backspace", "bksp", "", "Erase a letter", CURVES, "screen.erase"),
+    Key("escape", "esc", "back", "Back to the chart", PROGRAM, "screen.back", 1),
+    Key("f1", "F1", "help", "Show the keys", PROGRAM, "help", 5),
+)
+"""Keys of the chart screen while a metric is searched for."""
 
 VIEWER_KEYS: tuple[Key, ...] = (
     Key("space", "space", "play", "Play, or hold", STEPS, "screen.play", 2),

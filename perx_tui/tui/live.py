@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from engine import ROLES, Snapshot
+from perx_tui.tui.chart_choice import Choice
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
@@ -22,6 +23,7 @@ from perx_tui.tui.painting import Painter
 from perx_tui.tui.pending import Pending
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
+from perx_tui.tui.remembered import ChartMemory
 from perx_tui.tui.replay_past import ReplayPast
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.source import Session
@@ -68,10 +70,11 @@ class LiveApp(App[Result]):
         backlog: Callable[[], bool] = lambda: False,
         hung_up: Callable[[], bool] = lambda: False,
         cost: Callable[[], str] = lambda: "",
+        chart_memory: ChartMemory | None = None,
     ) -> None:
         """With `attached` the session trains in another process. `refresh` and `episode_fps` are per second. `backlog`
         tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away; `cost` says
-        what the screen costs."""
+        what the screen costs; `chart_memory` keeps what the charts show for the next time."""
         super().__init__()
         self.session = session
         self.view = View(snapshot=session.snapshot())
@@ -88,6 +91,8 @@ class LiveApp(App[Result]):
         self._history = History()
         self._past = ReplayPast()
         self._edits = Edits()
+        self._charts = Choice()
+        self._chart_memory = chart_memory or ChartMemory(None)
         self._watching = Watching()
         self._playback = Playback(episode_fps)
         self._picture: Picture | None = None
@@ -104,6 +109,8 @@ class LiveApp(App[Result]):
         if self.theme != theme:
             self._notice = f"no theme is called {theme}; ^p, Theme lists them"
             self._notice_until = clock() + 2 * _NOTICE_SECONDS
+        if problem := self._chart_memory.load(self._charts):
+            self._notice, self._notice_until = problem, clock() + 2 * _NOTICE_SECONDS
         self.palette = self._make_palette()
         self.painter = Painter(self)
         self.dashboard = Dashboard(self.palette)
@@ -194,6 +201,7 @@ class LiveApp(App[Result]):
             self._edits,
             self._clock(),
             self._cost(),
+            self._charts,
         )
         full = self._full
         with self.painter.frame():

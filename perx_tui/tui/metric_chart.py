@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perx_tui import format as fmt
 from perx_tui import metrics as names
@@ -12,9 +14,12 @@ from perx_tui.tui import chart, plotting
 from perx_tui.tui.chart import Scale, Window
 from perx_tui.tui.chart_choice import Choice
 from perx_tui.tui.history import History, Series
-from perx_tui.tui.lines import EMPTY, Line, Part, cells, centered, shorten
+from perx_tui.tui.lines import EMPTY, Line, Part, cells, centered, shorten, text_of
 from perx_tui.tui.plotting import Axis, Band, Plot, Stroke
 
+_DENSE = 4
+"""Points in a column of dots from which on a line through all of them is only a blot: then it is the mean, before a
+shading from the smallest to the largest."""
 _LOWEST = 5
 """Rows of a chart in a stack, below which curves go over one another instead."""
 
@@ -35,6 +40,8 @@ class Picture:
 
     lines: list[Line]
     plots: tuple[Placed, ...] = ()
+    hidden: bool = False
+    """Some points have no place on a logarithmic scale."""
 
     def x_at(self, cell: int) -> float | None:
         """The place on the axis under a cell, None beside the plots."""
@@ -60,11 +67,12 @@ class _Curve:
     key: str
     values: Sequence[float | None]
     raw: Sequence[float | None]
+    reaches: Band
+    """Smallest and largest value by dot column."""
     band: Band
+    """The same by cell, where points are dense."""
     low: float
     high: float
-    hidden: bool
-    """Some of its points have no place on a logarithmic scale."""
 
 
 class MetricChart:
@@ -78,6 +86,32 @@ class MetricChart:
         self._key: tuple[int, int, int, int] | None = None
         self._drawn = -math.inf
         self._picture = Picture([])
+        self._hidden = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether some points have no place on a logarithmic scale."""
+        return self._picture.hidden
+
+    @property
+    def shaded(self) -> bool:
+        """Whether there is a shading behind the lines."""
+        return any(stroke.band for placed in self._picture.plots for stroke in placed.strokes)
+
+    @property
+    def stacks(self) -> bool:
+        """Whether every metric has a chart of its own."""
+        return all(len(placed.places) == 1 for placed in self._picture.plots)
+
+    @property
+    def one_scale(self) -> bool:
+        """Whether curves over one another stand on one scale."""
+        return names.alike(self.choice.pinned)
+
+    @property
+    def columns(self) -> int:
+        """Columns of dots in the plots, 0 while there is none."""
+        return 2 * self._picture.plots[0].plot.window.span if self._picture.plots else 0
 
     def picture(self, history: History, width: int, height: int, now: float) -> Picture:
         """The picture: drawn anew at once when the choice or the size has changed, and at most once a second when
@@ -86,7 +120,9 @@ class MetricChart:
         old = self._key
         if key != old and (old is None or old[:3] != key[:3] or chart.due(self._drawn, now)):
             self._key, self._drawn = key, now
-            self._picture = self._draw(history, width, height)
+            self._hidden = False
+            drawn = self._draw(history, width, height)
+            self._picture = replace(drawn, hidden=self._hidden)
         return self._picture
 
     def lines(self, history: History, width: int, height: int, now: float) -> list[Line]:
@@ -95,6 +131,14 @@ class MetricChart:
         if self.choice.cursor is None:
             return picture.lines
         return self._with_cross(history, picture)
+
+    def x_at(self, cell: int) -> float | None:
+        """The place on the axis under a cell of the newest picture, None beside the plots."""
+        return self._picture.x_at(cell)
+
+    def place_at(self, row: int) -> int | None:
+        """The pinned metric whose own plot covers a row of the newest picture."""
+        return self._picture.place_at(row)
 
     # ---- drawing ----
 
@@ -163,13 +207,16 @@ class MetricChart:
 
     def _strokes(self, curve: _Curve, scale: Scale, several: bool) -> list[Stroke]:
         hue, marker = self.choice.look(curve.place)
-        area = "fill" if hue == "green" and not several and not scale.log and abs(scale.low) < 1e-12 else ""
+        filled = hue == "green" and not several and not curve.band and not scale.log and abs(scale.low) < 1e-12
         letter, pace = (marker, 24) if several else ("", 0)
         shade = f"{hue}-shade"
+        raw = () if curve.band else curve.reaches
         found = []
-        if self.choice.smoothing:
-            found.append(Stroke(shade, scale, curve.raw, under=True))
-        found.append(Stroke(hue, scale, curve.values, curve.band, letter, shade, area, pace))
+        if self.choice.smoothing and not curve.band:
+            found.append(Stroke(f"{hue}-soft", scale, curve.raw, reaches=raw, under=True))
+            raw = ()
+        area = "fill" if filled else ""
+        found.append(Stroke(hue, scale, curve.values, curve.band, raw, letter, shade, area, pace))
         return found
 
     def _curve(self, history: History, place: int, window: Window) -> _Curve:
@@ -182,17 +229,28 @@ class MetricChart:
         if self.choice.smoothing:
             smooth = chart.smoothed(xs, series.ys, self.choice.reach(history))
             values = chart.columns(xs, smooth, window.start, window.end, count)
-        band = self._band(series, xs, window) if self._spread else ()
+        reaches, band = self._spread_of(series, xs, window)
         numbers = [value for value in (*values, *raw) if value is not None]
-        numbers.extend(number for pair in band if pair is not None for number in pair)
+        numbers.extend(number for pair in reaches if pair is not None for number in pair)
         shown = [number for number in numbers if not self.choice.log or number > 0]
-        hidden = len(shown) < len(numbers)
+        self._hidden = self._hidden or len(shown) < len(numbers)
         low, high = min(shown, default=math.nan), max(shown, default=math.nan)
-        return _Curve(place, key, values, raw, band, low, high, hidden)
+        return _Curve(place, key, values, raw, reaches, band, low, high)
 
-    def _band(self, series: Series, xs: Sequence[float], window: Window) -> Band:
-        """Smallest and largest value by cell; between points that stand farther apart than cells there is none."""
-        return chart.extremes(xs, series.lows, series.highs, window.start, window.end, window.span)
+    def _spread_of(self, series: Series, xs: Sequence[float], window: Window) -> tuple[Band, Band]:
+        """Smallest and largest value by dot column and, where points are dense, by cell."""
+        if not self._spread:
+            return (), ()
+        count = 2 * window.span
+        found = chart.extremes(xs, series.lows, series.highs, window.start, window.end, count)
+        inside = bisect_right(xs, window.end) - bisect_left(xs, window.start)
+        if inside * series.stride < _DENSE * count:
+            return found, ()
+        cells_ = []
+        for left, right in zip(found[0::2], found[1::2], strict=True):
+            both = [pair for pair in (left, right) if pair is not None]
+            cells_.append((min(low for low, _ in both), max(high for _, high in both)) if both else None)
+        return found, cells_
 
     def _scale(self, curves: Sequence[_Curve], rows: int) -> tuple[Scale, Axis]:
         low = min((curve.low for curve in curves if math.isfinite(curve.low)), default=math.nan)
@@ -282,8 +340,17 @@ class MetricChart:
                 text = f" {label} "
                 room = plot.left + plot.window.span - len(text)
                 start = min(max(0, plot.left + cell - len(text) // 2), max(0, room))
-                lines[below + 1] = plotting.put(lines[below + 1], start, text, "text!")
+                lines[below + 1] = plotting.put(_without(lines[below + 1], start, len(text)), start, text, "text!")
         return lines
+
+
+def _without(line: Line, start: int, length: int) -> Line:
+    """A row of labels without those that touch some cells: half a label would be another one."""
+    text = text_of([line])[0]
+    for word in re.finditer(r"\S+", text):
+        if word.start() < start + length and word.end() > start:
+            text = text[: word.start()] + " " * len(word[0]) + text[word.end() :]
+    return ((text, "dim"),)
 
 
 def empty(width: int, height: int, keys: Sequence[str]) -> list[Line]:

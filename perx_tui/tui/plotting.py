@@ -36,13 +36,15 @@ class Stroke:
     """A curve brought to the columns of a chart: `values` by dot column, `band` by cell, both on `scale`.
 
     `letter` stands behind its end and, `pace` cells apart, on the line, so that it is found without colour; `area` is
-    the style of what lies under the line, empty for none.
+    the style of what lies under the line, empty for none. With `reaches` the line goes through the smallest and the
+    largest value of every dot column instead of the mean alone.
     """
 
     hue: str
     scale: Scale
     values: Sequence[float | None]
     band: Band = ()
+    reaches: Band = ()
     letter: str = ""
     shade: str = ""
     area: str = ""
@@ -77,9 +79,9 @@ Bits = dict[tuple[int, int], int]
 """Braille bits by (row from the top, cell)."""
 
 
-def stroke_bits(values: Sequence[float | None], scale: Scale) -> Bits:
+def stroke_bits(values: Sequence[float | None], scale: Scale, reaches: Band = ()) -> Bits:
     """The line through `values`, one per dot column: it reaches to its left neighbour's level in every column, so that
-    steep parts stay connected."""
+    steep parts stay connected, and over what `reaches` says of the column."""
     bits: Bits = {}
     bottom = scale.rows * 4 - 1
     previous: int | None = None
@@ -87,8 +89,13 @@ def stroke_bits(values: Sequence[float | None], scale: Scale) -> Bits:
         level = None if value is None else scale.level(value)
         if level is not None:
             start = level if previous is None else previous + (level > previous) - (level < previous)
+            low, high = min(start, level), max(start, level)
+            reach = reaches[column] if column < len(reaches) else None
+            if reach is not None:
+                ends = [end for value in reach if (end := scale.level(value)) is not None]
+                low, high = min([low, *ends]), max([high, *ends])
             cell, side = divmod(column, 2)
-            for dot in range(min(start, level), max(start, level) + 1):
+            for dot in range(low, high + 1):
                 row, bit = divmod(bottom - dot, 4)
                 bits[row, cell] = bits.get((row, cell), 0) | _DOTS[side][bit]
         previous = level
@@ -131,7 +138,7 @@ def plot(
     names = {row: axis.label(value) for row, value in axis.ticks.items()}
     margin = max([axis.width, *map(cell_len, names.values())])
     mark = None if threshold is None else strokes[0].scale.row(threshold)
-    bits = [stroke_bits(stroke.values, stroke.scale) for stroke in strokes]
+    bits = [stroke_bits(stroke.values, stroke.scale, stroke.reaches) for stroke in strokes]
     grid = _compose(strokes, bits, window.span, rows, names, mark)
     if any(stroke.letter for stroke in strokes):
         _place_letters(grid, strokes, bits)

@@ -1,7 +1,8 @@
 """Colours: two themes of our own, and the palette of styles that the panels draw with under any theme.
 
-The six hues keep their order of lightness and differ for every kind of colour vision (after Okabe and Ito), and no
-state is told by colour alone.
+The six hues of our own themes can be told apart by people of every kind of colour vision: the tests hold every pair,
+as it is seen without red, green or blue cones, to a distance, and every hue to a contrast. No state is told by colour
+alone.
 """
 
 from __future__ import annotations
@@ -14,34 +15,34 @@ from textual.theme import Theme
 
 DARK = Theme(
     name="perx-dark",
-    primary="#6cb6ff",
-    secondary="#c297d8",
-    accent="#e9a84c",
+    primary="#9bbdfd",
+    secondary="#a97bb5",
+    accent="#d69324",
     foreground="#d3dae6",
     background="#0f1319",
     surface="#151b24",
     panel="#1b222d",
     success="#4fc1a0",
-    warning="#e9d36b",
-    error="#f2785c",
+    warning="#eed872",
+    error="#f1785d",
     dark=True,
-    variables={"perx-dim": "#8793a6", "perx-faint": "#36404f", "perx-frame": "#3a4656", "border": "#6cb6ff"},
+    variables={"perx-dim": "#8793a6", "perx-faint": "#36404f", "perx-frame": "#3a4656", "border": "#9bbdfd"},
 )
 
 LIGHT = Theme(
     name="perx-light",
-    primary="#0b65b8",
-    secondary="#8a3fa6",
-    accent="#a85a00",
+    primary="#1273ce",
+    secondary="#7e3297",
+    accent="#ad5e04",
     foreground="#1f2733",
     background="#fbfbf9",
     surface="#f1f2f0",
     panel="#e6e8e6",
-    success="#00755a",
-    warning="#7d6a00",
-    error="#b93a17",
+    success="#00694d",
+    warning="#81723d",
+    error="#971b02",
     dark=False,
-    variables={"perx-dim": "#5c6675", "perx-faint": "#cdd2d8", "perx-frame": "#bfc6ce", "border": "#0b65b8"},
+    variables={"perx-dim": "#5c6675", "perx-faint": "#cdd2d8", "perx-frame": "#bfc6ce", "border": "#1273ce"},
 )
 
 THEMES = (DARK, LIGHT)
@@ -57,6 +58,8 @@ _HUES = {
 
 _SHADED = 0.78
 """Share of the background in the shade of a hue."""
+_SOFT = 0.5
+"""The same for a line behind another one."""
 
 _ANSI = {
     "background": "default",
@@ -79,6 +82,20 @@ _ANSI = {
     "graph4": "bright_blue",
 }
 """Colours under the themes that use the terminal's own sixteen."""
+
+_SIXTEEN_DARK = {**_ANSI, "background": "black", "dim": "white"}
+_SIXTEEN_LIGHT = {
+    **_ANSI,
+    "background": "bright_white",
+    "text": "black",
+    "blue": "blue",
+    "orange": "bright_red",
+    "yellow": "yellow",
+    **dict.fromkeys(("faint", "frame", "fill", "wall", "seen"), "white"),
+    **dict.fromkeys(("graph1", "graph2"), "cyan"),
+    **dict.fromkeys(("graph3", "graph4"), "blue"),
+}
+"""Colours of every other theme on a terminal that has sixteen. Left to themselves, several hues would end as one."""
 
 _ROLES = {
     "background": "background",
@@ -106,11 +123,12 @@ class Palette:
 
     Names are a colour ("text", "dim", "faint", "frame", "blue", ...), the same with "+" for bold or "!" for a filled
     badge, "strong" for a number that matters, "" for plain text, "wall/floor" for a cell of a picture in two roles'
-    colours, "blue-shade" for what lies behind a blue line ("meet-shade" where several meet), and any colour on another:
-    "blue on orange-shade".
+    colours, "blue-shade" for what lies behind a blue line ("meet-shade" where several meet), "blue-soft" for a line
+    behind it, and any colour on another: "blue on orange-shade".
     """
 
-    def __init__(self, variables: Mapping[str, str], dark: bool = True) -> None:
+    def __init__(self, variables: Mapping[str, str], dark: bool = True, sixteen: bool = False) -> None:
+        """`sixteen`: the terminal has no more colours."""
         background = _color(variables.get("background"), Color.parse("#0f1319" if dark else "#fbfbf9"))
         text = _color(variables.get("foreground"), background.get_contrast_text(1.0))
         colors = {name: _color(variables.get(variable), text) for name, variable in _HUES.items()}
@@ -127,14 +145,18 @@ class Palette:
         for index, share in enumerate((0.6, 0.42, 0.22, 0.0), start=1):
             colors[f"graph{index}"] = colors["blue"].blend(background, share)
         colors |= {f"{hue}-shade": colors[hue].blend(background, _SHADED) for hue in _HUES}
+        colors |= {f"{hue}-soft": colors[hue].blend(background, _SOFT) for hue in _HUES}
         colors["meet-shade"] = text.blend(background, _SHADED)
-        if background.ansi is not None:
+        if background.ansi is not None or sixteen:
             # The terminal's own colours have no shades between them.
-            colors = {name: Color.parse(f"ansi_{color}") for name, color in _ANSI.items()}
+            few = _ANSI if background.ansi is not None else _SIXTEEN_DARK if dark else _SIXTEEN_LIGHT
+            colors = {name: Color.parse(f"ansi_{color}") for name, color in few.items()}
             colors |= {f"{hue}-shade": colors["faint"] for hue in (*_HUES, "meet")}
+            colors |= {f"{hue}-soft": colors["dim"] for hue in _HUES}
             if not dark:
                 colors["text"] = Color.parse("ansi_black")
         self.colors: Mapping[str, Color] = colors
+        self._light = not dark
         self._styles: dict[str, Style] = {"": self._make("text"), "strong": self._make("text", bold=True)}
 
     @property
@@ -162,7 +184,9 @@ class Palette:
     def _make(self, name: str, *, bold: bool = False, filled: bool = False) -> Style:
         color, background = self.colors[name], self.colors["background"]
         if filled:
-            color, background = (background, color) if background.ansi is None else (Color.parse("ansi_black"), color)
+            light = self._light and name in ("blue", "red", "purple")
+            ink = background if background.ansi is None else Color.parse("ansi_bright_white" if light else "ansi_black")
+            color, background = ink, color
         return Style(color=color.rich_color, bgcolor=background.rich_color, bold=bold or None)
 
 

@@ -52,6 +52,9 @@ class Curve(Panel):
         manner = self.choice.plain().manner
         more = f", {manner}" if manner else ""
         short: Line = ((f"score over {axis}" if self.choice.pinned == [FIRST] else f"over {axis}{more}", "dim"),)
+        if len(self.choice.pinned) > 1 and not self._chart.stacks and not self._chart.one_scale:
+            own: Line = ((f"over {axis}{more}, each on its own scale; the axis is that of {self.choice.key}", "dim"),)
+            return [own, short]
         if len(self.choice.pinned) > 1:
             return [short]
         if what.endswith("."):

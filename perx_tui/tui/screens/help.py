@@ -20,7 +20,7 @@ _LEFT, _RIGHT = 36, 36
 
 
 class _Keys(Lines):
-    """Keys of the training, the screens and the program at the left, of the panels at the right; one column where it is
+    """Keys of the training and the program at the left, of panels and screens at the right; one column where it is
     narrow. A full screen's own keys stand at the left, those of the program that it leaves in force at the right."""
 
     DEFAULT_CSS = "_Keys { width: 100%; height: auto; }"
@@ -29,8 +29,8 @@ class _Keys(Lines):
     def lines(self, width: int, height: int) -> list[Line]:
         """Headings and keys."""
         if self.table is KEYS:
-            left = [*_group(TRAINING, KEYS), EMPTY, *_group(SCREEN, KEYS), EMPTY, *_group(PROGRAM, KEYS)]
-            right = _group(PANEL, KEYS)
+            left = [*_group(TRAINING, KEYS), EMPTY, *_group(PROGRAM, KEYS)]
+            right = [*_group(PANEL, KEYS), EMPTY, *_group(SCREEN, KEYS)]
         else:
             groups = list(dict.fromkeys(key.group for key in self.table))
             own = [group for group in groups if group not in (TRAINING, PROGRAM)]

@@ -1,0 +1,1 @@
+"""Charts for reports: figures as CSV, SVG, PNG and PDF."""
