@@ -79,6 +79,10 @@ class PseudoTerminal:
         """Type `keys`."""
         os.write(self._master, keys.encode())
 
+    def modes(self) -> list[object]:
+        """The terminal's settings now, as `termios.tcgetattr` tells them."""
+        return list(termios.tcgetattr(self._master))
+
     def resize(self, columns: int, lines: int) -> None:
         """Give the terminal another size; the program is told by SIGWINCH."""
         with self._lock:
