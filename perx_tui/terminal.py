@@ -62,6 +62,13 @@ def _can_move(term: str) -> bool:
         return False
 
 
+def colours() -> str | None:
+    """How many colours this terminal has, as far as its variables say: "standard" (16), "256", "truecolor" or None."""
+    from rich.console import Console
+
+    return Console(force_terminal=True, no_color=False).color_system
+
+
 def ascii_only(environment: Mapping[str, str] | None = None) -> bool:
     """Whether only ASCII characters may be shown: the locale says so, or it is the console of a Linux machine, whose
     font has no braille. Without any word about a locale the terminal is taken for one of today, which speak UTF-8."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 from perx_tui import terminal
@@ -86,6 +85,4 @@ def check_terminal() -> list[Check]:
 def _colours() -> str:
     if os.environ.get("NO_COLOR"):
         return "no colours (NO_COLOR)"
-    from rich.console import Console
-
-    return _COLOURS.get(Console(file=sys.stdout).color_system or "", "no colours")
+    return _COLOURS.get(terminal.colours() or "", "no colours")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from perx_tui.terminal import SMALLEST
+from perx_tui.terminal import SMALLEST as SMALLEST
 
 PANELS = ("throughput", "episode", "curve", "losses", "phases", "replay", "memory", "log")
 """All panels in the order of their number keys, 1 to 8."""

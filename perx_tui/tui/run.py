@@ -10,11 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 from perx_tui.terminal import ascii_only as terminal_is_ascii
+from perx_tui.terminal import colours
 from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
-from perx_tui.tui.remembered import ChartMemory, config_folder
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -64,6 +64,8 @@ def run_app(
 
         app = PerxApp(
             session,
+            ascii_only=ascii_only,
+            sixteen_colours=colours() == "standard",
             autostart=autostart,
             attached=attached,
             refresh=refresh,
@@ -71,10 +73,8 @@ def run_app(
             theme=theme,
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
-            chart_memory=ChartMemory(config_folder()),
             cost=Meter(lambda: terminal.bytes_written).text,
         )
-        app.ascii_only = ascii_only
         app.driver_class = TerminalDriver
         with _signals(app.leave):
             result = app.run()

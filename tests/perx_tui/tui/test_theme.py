@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
+import numpy as np
 import pytest
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -12,8 +16,24 @@ ALL = [*THEMES, *BUILTIN_THEMES.values()]
 STATES = ("green!", "yellow!", "blue!", "red!")
 
 
-def palette(theme: Theme) -> Palette:
-    return Palette({**theme.to_color_system().generate(), **theme.variables}, theme.dark)
+HUES = ("blue", "orange", "green", "yellow", "red", "purple")
+VISIONS = {
+    "normal": np.eye(3),
+    "without red cones": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "without green cones": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+    "without blue cones": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]
+    ),
+}
+"""What linear RGB is seen as (Machado, Oliveira and Fernandes 2009, severity 1)."""
+
+
+def palette(theme: Theme, sixteen: bool = False) -> Palette:
+    return Palette({**theme.to_color_system().generate(), **theme.variables}, theme.dark, sixteen)
 
 
 @pytest.mark.parametrize("theme", ALL, ids=lambda theme: theme.name)
@@ -36,6 +56,50 @@ def test_text_is_readable_in_our_own_themes(theme: Theme) -> None:
     background = made.colors["background"]
     for name in ("text", "dim", "blue", "orange", "green", "yellow", "red", "purple"):
         assert contrast(made.colors[name].rgb, background.rgb) >= 4.5, name
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_no_two_hues_are_confused_by_any_kind_of_colour_vision(theme: Theme, vision: str) -> None:
+    """A CIELAB distance of 2.3 is just noticed, one above 10 seen at a glance; every pair has at least 17."""
+    made = palette(theme)
+    seen = {hue: lab(VISIONS[vision] @ linear(made.colors[hue].rgb)) for hue in HUES}
+    for one, other in itertools.combinations(HUES, 2):
+        assert float(np.linalg.norm(seen[one] - seen[other])) >= 17, (one, other)
+
+
+def test_the_measure_of_colour_vision_finds_what_is_known_to_be_confused() -> None:
+    """Red and green of equal lightness are one for an eye without green cones, and two for any other."""
+    red, green = linear((176, 106, 62)), linear((110, 130, 60))
+    near = np.linalg.norm(lab(VISIONS["without green cones"] @ red) - lab(VISIONS["without green cones"] @ green))
+    assert near < 10
+    assert np.linalg.norm(lab(red) - lab(green)) > 25
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_badges_can_be_read(theme: Theme) -> None:
+    made = palette(theme)
+    for hue in HUES:
+        style = made.style(f"{hue}!")
+        assert style.color is not None
+        assert style.bgcolor is not None
+        assert contrast(tuple(style.color.get_truecolor()), tuple(style.bgcolor.get_truecolor())) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ALL, ids=lambda theme: theme.name)
+def test_sixteen_colours_keep_the_hues_apart(theme: Theme) -> None:
+    """Rounded to the nearest of sixteen, blue, purple and grey would be one colour."""
+    made = palette(theme, sixteen=True)
+    background = made.style("").bgcolor
+    numbers = [made.style(hue).color.number for hue in HUES]  # type: ignore[union-attr]
+    assert len(set(numbers)) == len(HUES)
+    for name in ("", "strong", "dim", "faint", "frame", *(f"{hue}!" for hue in HUES), *HUES, "graph1", "wall/floor"):
+        style = made.style(name)
+        assert style.color != style.bgcolor, name
+        assert style.color is not None
+        assert style.color.is_default or style.color.number is not None
+        if "!" not in name and "/" not in name:
+            assert style.bgcolor == background
 
 
 def test_neighbouring_bricks_have_different_colours() -> None:
@@ -64,3 +128,19 @@ def luminance(rgb: tuple[int, int, int]) -> float:
     """Relative luminance of WCAG 2.1."""
     channels = [c / 255 / 12.92 if c / 255 <= 0.03928 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
     return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+
+
+def linear(rgb: tuple[int, int, int]) -> Any:
+    """Linear RGB in [0, 1] of an sRGB colour."""
+    share = np.array(rgb) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: Any) -> Any:
+    """CIELAB of linear RGB under D65."""
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+    )
+    xyz = matrix @ np.clip(rgb, 0, 1) / np.array([0.95047, 1.0, 1.08883])
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
