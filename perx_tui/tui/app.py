@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from textual.app import SystemCommand
@@ -10,10 +11,13 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from engine import Snapshot
+from perx_tui.tui import taking
 from perx_tui.tui.keys import KEYS, bindings
+from perx_tui.tui.lines import text_of
 from perx_tui.tui.live import LiveApp, Result
 from perx_tui.tui.pending import saved
 from perx_tui.tui.screens.alarms import AlarmScreen
+from perx_tui.tui.screens.chart import ChartScreen
 from perx_tui.tui.screens.editor import EditorScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
@@ -101,13 +105,18 @@ class PerxApp(LiveApp):
         self.dashboard.show(self.view)
 
     def action_maximize(self) -> None:
-        """Maximize the focused panel, or restore."""
+        """Maximize the focused panel, or restore; the curves have a screen of their own for that."""
+        if self._full is not None:
+            return  # its panels are as large as they get
         board = self.dashboard
         if board.maximized is not None:
             board.maximize(None)
             return
         focused = self.focused.id if self.focused is not None else None
         name = focused if focused in board.panels else board.tabs.chosen or "curve"
+        if name == "curve":
+            self.action_chart()
+            return
         board.maximize(name)
         board.panels[name].focus(scroll_visible=False)
         board.show(self.view)
@@ -128,6 +137,14 @@ class PerxApp(LiveApp):
         """Open the prioritization screen; close it where it is on top."""
         if not self._bring_up(PrioritizationScreen):
             self._open(PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment))
+
+    def action_chart(self) -> None:
+        """Open the chart screen; close it where it is on top."""
+        if not self._bring_up(ChartScreen):
+            screen = ChartScreen(
+                self.palette, remember=self._remember, tell=self._tell, save=self._save_chart, copy=self._copy
+            )
+            self._open(screen)
 
     def action_segment(self) -> None:
         """Open the segment viewer; close it where it is on top."""
@@ -181,6 +198,63 @@ class PerxApp(LiveApp):
         """Show the keys."""
         self.push_screen(HelpScreen(self.palette, self.screen.table if isinstance(self.screen, FullScreen) else KEYS))
 
+    # ---- taking along ----
+
+    def action_picture(self) -> None:
+        """A picture of the screen in the run's folder."""
+        self._written(lambda snapshot: [taking.save_screen(self.export_screenshot(title="perx-tui"), snapshot)])
+
+    def action_copy(self) -> None:
+        """The focused panel as text to the clipboard; without one the summary."""
+        panel = self.dashboard.panels.get(self.focused.id or "") if self.focused is not None else None
+        if panel is None or len(self.screen_stack) > 1:
+            self.action_copy_summary()
+        else:
+            rows = text_of(panel._shown)[1:-1]
+            self._copy("\n".join(row[1:-1].strip() for row in rows), f"panel {panel.title}")
+
+    def action_copy_summary(self) -> None:
+        """The run with all its figures to the clipboard."""
+        self._copy(taking.summary(self.view.snapshot), "the summary of the run")
+
+    def _copy(self, text: str, what: str) -> None:
+        self.copy_to_clipboard(text)
+        self._tell(f"copied {what}")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Through the terminal, which may be far away, and through tmux where that stands between."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(taking.clipboard_sequence(text))
+        taking.copy_by_tmux(text)
+
+    def _remember(self) -> None:
+        if problem := self._chart_memory.save(self._charts):
+            self._tell(problem)
+
+    def _save_chart(self) -> None:
+        def save(snapshot: Snapshot) -> list[Path]:
+            return taking.save_chart(taking.chart_figure(self._history, self._charts, snapshot.run), snapshot)
+
+        if any(self._history.series(key) for key in self._charts.pinned):
+            self._written(save)
+        else:
+            self._tell("there is no curve to save yet")
+
+    def _written(self, write: Callable[[Snapshot], list[Path]]) -> None:
+        """Write files of the run and tell where they are, or why they are not."""
+        snapshot = self.view.snapshot
+        if not snapshot.folder:
+            self._tell("the run has no folder yet; try again when it trains")
+            return
+        try:
+            paths = write(snapshot)
+        except OSError as error:
+            self._tell(f"cannot write to {snapshot.folder}: {error.strerror or error}")
+            return
+        more = "".join(f" and {path.suffix}" for path in paths[1:])
+        self._tell(f"wrote {paths[0]}{more}")
+
     # ---- leaving ----
 
     async def action_quit(self) -> None:
@@ -220,7 +294,7 @@ class PerxApp(LiveApp):
     # ---- the command palette ----
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every action of the key table, then Textual's themes and screenshot."""
+        """The command palette: every action of the key table, then what needs more than an action."""
         for key in KEYS:
             if key.command and key.action is not None:
                 action = key.action
@@ -229,7 +303,7 @@ class PerxApp(LiveApp):
                 )
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
         yield SystemCommand(
-            "Screenshot", "Save the screen as SVG", lambda: self.set_timer(0.1, self.deliver_screenshot)
+            "Screenshot", "Save the screen as SVG  (S)", lambda: self.set_timer(0.1, self.action_picture)
         )
 
     def _run_later(self, action: str) -> None:

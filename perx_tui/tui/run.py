@@ -15,6 +15,7 @@ from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
+from perx_tui.tui.remembered import ChartMemory, config_folder
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -73,6 +74,7 @@ def run_app(
             theme=theme,
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
+            chart_memory=ChartMemory(config_folder()),
             cost=Meter(lambda: terminal.bytes_written).text,
         )
         app.driver_class = TerminalDriver

@@ -58,6 +58,8 @@ _HUES = {
 
 _SHADED = 0.78
 """Share of the background in the shade of a hue."""
+_SOFT = 0.5
+"""The same for a line behind another one."""
 
 _ANSI = {
     "background": "default",
@@ -121,8 +123,8 @@ class Palette:
 
     Names are a colour ("text", "dim", "faint", "frame", "blue", ...), the same with "+" for bold or "!" for a filled
     badge, "strong" for a number that matters, "" for plain text, "wall/floor" for a cell of a picture in two roles'
-    colours, "blue-shade" for what lies behind a blue line ("meet-shade" where several meet), and any colour on another:
-    "blue on orange-shade".
+    colours, "blue-shade" for what lies behind a blue line ("meet-shade" where several meet), "blue-soft" for a line
+    behind it, and any colour on another: "blue on orange-shade".
     """
 
     def __init__(self, variables: Mapping[str, str], dark: bool = True, sixteen: bool = False) -> None:
@@ -143,12 +145,14 @@ class Palette:
         for index, share in enumerate((0.6, 0.42, 0.22, 0.0), start=1):
             colors[f"graph{index}"] = colors["blue"].blend(background, share)
         colors |= {f"{hue}-shade": colors[hue].blend(background, _SHADED) for hue in _HUES}
+        colors |= {f"{hue}-soft": colors[hue].blend(background, _SOFT) for hue in _HUES}
         colors["meet-shade"] = text.blend(background, _SHADED)
         if background.ansi is not None or sixteen:
             # The terminal's own colours have no shades between them.
             few = _ANSI if background.ansi is not None else _SIXTEEN_DARK if dark else _SIXTEEN_LIGHT
             colors = {name: Color.parse(f"ansi_{color}") for name, color in few.items()}
             colors |= {f"{hue}-shade": colors["faint"] for hue in (*_HUES, "meet")}
+            colors |= {f"{hue}-soft": colors["dim"] for hue in _HUES}
             if not dark:
                 colors["text"] = Color.parse("ansi_black")
         self.colors: Mapping[str, Color] = colors
