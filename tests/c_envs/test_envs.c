@@ -1,31 +1,8 @@
 /* The environments, the batch and the pool without Python, for sanitizers and other compiler flags.
  *
- * `test_envs` runs everything, `test_envs pool` what threads share; `test_envs hash` prints the golden hashes.
+ * `test_envs` runs everything, `test_envs pool` what threads share; `test_envs hash` compares the golden hashes alone.
  */
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "batch.h"
-
-#define SETTINGS_MAX 8
-
-static int failures = 0;
-
-/* Says what failed and goes on, up to a few times. */
-#define CHECK(condition, ...)                                                                                             \
-    do {                                                                                                                  \
-        if (!(condition)) {                                                                                               \
-            if (++failures > 20) {                                                                                        \
-                exit(1);                                                                                                  \
-            }                                                                                                             \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition);                                                        \
-            printf(__VA_ARGS__);                                                                                          \
-            printf("\n");                                                                                                 \
-        }                                                                                                                 \
-    } while (0)
+#include "playing.h"
 
 /* A run to check: settings in the table's order. `golden` is the hash of its bytes; a change of it is a decision. */
 typedef struct Case {
@@ -64,96 +41,13 @@ static const Case cases[] = {
 };
 #define CASES ((int)(sizeof(cases) / sizeof(cases[0])))
 
-/* A batch of two slots, and buffers of exactly the size it may touch. */
-typedef struct Play {
-    Batch *batch;
-    EnvAction *actions;
-    Pcg32 random;
-    uint64_t hash;
-} Play;
-
-static void *must(void *memory) {
-    if (!memory) {
-        printf("out of memory\n");
-        exit(2);
-    }
-    return memory;
-}
-
-static Play play_create(const Case *c, int threads) {
-    Play play;
+static Play case_create(const Case *c, int threads) {
     const EnvEntry *entry = must((void *)(uintptr_t)env_find(c->environment));
-    Batch *batch = must(batch_create(entry, c->settings, c->environments, 2, 12345, threads));
-    const size_t rows = (size_t)batch->rows, floats = (size_t)batch->spec.observation_size;
-    play.batch = batch;
-    play.random = pcg32_seeded(99);
-    play.hash = 0xCBF29CE484222325ull;
-    play.actions = must(calloc(2 * rows, sizeof(EnvAction)));
-    batch->buffers.actions = play.actions;
-    batch->buffers.observations = must(calloc(3 * rows * floats, sizeof(float)));
-    batch->buffers.rewards = must(calloc(2 * rows, sizeof(float)));
-    batch->buffers.terminals = must(calloc(2 * rows, 1));
-    batch->buffers.truncations = must(calloc(2 * rows, 1));
-    batch->buffers.masks = must(calloc(2 * rows, 1));
-    batch->buffers.final_observations = must(calloc(rows * floats, sizeof(float)));
-    batch_reset(batch, batch->seed);
-    return play;
-}
-
-static void play_destroy(Play *play) {
-    EnvBuffers *buffers = &play->batch->buffers;
-    free(play->actions);
-    free(buffers->observations);
-    free(buffers->rewards);
-    free(buffers->terminals);
-    free(buffers->truncations);
-    free(buffers->masks);
-    free(buffers->final_observations);
-    batch_destroy(play->batch);
-}
-
-static void mix(Play *play, const void *bytes, size_t count) {
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < count; i++) {
-        play->hash = (play->hash ^ at[i]) * 0x100000001B3ull;
-    }
-}
-
-/* Random actions, one in sixteen of them out of range. */
-static void draw_actions(Play *play, int64_t slot) {
-    static const float odd[4] = {NAN, INFINITY, -INFINITY, 3e38f};
-    static const int32_t wild[4] = {INT32_MIN, INT32_MAX, -1, 1000};
-    EnvAction *actions = play->actions + slot * play->batch->rows;
-    for (int64_t i = 0; i < play->batch->rows; i++) {
-        const uint32_t bits = pcg32_next(&play->random);
-        if (play->batch->spec.continuous) {
-            actions[i].value = bits % 16 ? pcg32_unit(&play->random) * 2.0f - 1.0f : odd[bits >> 30];
-        } else {
-            const uint32_t choice = pcg32_below(&play->random, (uint32_t)play->batch->spec.actions);
-            actions[i].choice = bits % 16 ? (int32_t)choice : wild[bits >> 30];
-        }
-    }
-}
-
-/* One step of all in slot 0 or 1; the bytes written are mixed into the hash. */
-static void play_step(Play *play, int64_t slot) {
-    const Batch *batch = play->batch;
-    const EnvBuffers *buffers = &batch->buffers;
-    const size_t rows = (size_t)batch->rows, floats = (size_t)batch->spec.observation_size;
-    draw_actions(play, slot);
-    batch_step(play->batch, slot, 0, batch->environments);
-    const size_t at = (size_t)slot * rows;
-    mix(play, buffers->rewards + at, rows * sizeof(float));
-    mix(play, buffers->terminals + at, rows);
-    mix(play, buffers->truncations + at, rows);
-    if (batch->spec.agents > 1) {
-        mix(play, buffers->masks + at, rows);
-    }
-    mix(play, buffers->observations + (at + rows) * floats, rows * floats * sizeof(float));
+    return play_create(entry, c->settings, c->environments, 12345, threads);
 }
 
 static uint64_t play_hash(const Case *c, int threads) {
-    Play play = play_create(c, threads);
+    Play play = case_create(c, threads);
     for (int64_t t = 0; t < 300; t++) {
         play_step(&play, t % 2);
     }
@@ -165,49 +59,17 @@ static uint64_t play_hash(const Case *c, int threads) {
     return hash;
 }
 
-/* Every value that a step wrote lies where it must, and every state is one that `valid` admits. */
-static void check_step(const Play *play, int64_t slot, const float *low, const float *high) {
-    const Batch *batch = play->batch;
-    const int64_t floats = batch->spec.observation_size;
-    for (int64_t i = 0; i < batch->environments; i++) {
-        CHECK(batch->entry->valid(batch->config, batch_state(batch, i)), "%s environment %d", batch->entry->name, (int)i);
+/* One hash for any number of threads, and for whatever flags this was compiled with. */
+static void test_golden_hash(const Case *c) {
+    for (int threads = 1; threads <= 8; threads *= 2) {
+        const uint64_t hash = play_hash(c, threads);
+        CHECK(hash == c->golden, "case %d, %d threads: %016" PRIx64, (int)(c - cases), threads, hash);
     }
-    for (int64_t row = 0; row < batch->rows; row++) {
-        const int64_t at = slot * batch->rows + row;
-        const float *observation = batch->buffers.observations + (at + batch->rows) * floats;
-        const int terminal = batch->buffers.terminals[at], truncation = batch->buffers.truncations[at];
-        CHECK(terminal <= 1 && truncation <= 1 && terminal + truncation <= 1, "%d %d", terminal, truncation);
-        CHECK(batch->buffers.masks[at] == 1 || (batch->buffers.masks[at] == 0 && batch->spec.agents > 1), "mask %d",
-              batch->buffers.masks[at]);
-        CHECK(env_within(batch->buffers.rewards[at], -1.0f, 1.0f) || strcmp(batch->entry->name, "breakout") == 0,
-              "%s reward %g", batch->entry->name, (double)batch->buffers.rewards[at]);
-        CHECK(isfinite(batch->buffers.rewards[at]), "reward %g", (double)batch->buffers.rewards[at]);
-        for (int64_t i = 0; i < floats; i++) {
-            CHECK(observation[i] >= low[i] && observation[i] <= high[i], "%s observation[%d] is %g", batch->entry->name,
-                  (int)i, (double)observation[i]);
-        }
-    }
-}
-
-static void draw_pictures(const Batch *batch) {
-    char text[64];
-    for (int32_t scale = 1; scale <= batch->spec.render_scales; scale++) {
-        int32_t rows, columns;
-        batch->entry->render_size(batch->config, scale, &rows, &columns);
-        EnvCell *cells = must(malloc((size_t)(rows * columns) * sizeof(EnvCell)));
-        batch->entry->render(batch->config, batch_state(batch, 0), scale, cells);
-        for (int32_t i = 0; i < rows * columns; i++) {
-            CHECK(cells[i].foreground < CELL_ROLE_COUNT && cells[i].background < CELL_ROLE_COUNT, "cell %d", (int)i);
-        }
-        free(cells);
-    }
-    batch->entry->caption(batch->config, batch_state(batch, 0), text, sizeof(text));
-    CHECK(strlen(text) > 5 && strlen(text) + 1 < sizeof(text), "caption %s", text);
 }
 
 /* A long random game keeps every promise about values. */
 static void test_random_play(const Case *c) {
-    Play play = play_create(c, 1);
+    Play play = case_create(c, 1);
     const size_t floats = (size_t)play.batch->spec.observation_size;
     float *bounds = must(malloc(2 * floats * sizeof(float)));
     play.batch->entry->bounds(c->settings, bounds, bounds + floats);
@@ -226,7 +88,7 @@ static void test_random_play(const Case *c) {
 
 /* reset sets every byte of a state: junk in memory before it leaves no trace. */
 static void test_reset_sets_everything(const Case *c) {
-    Play play = play_create(c, 1);
+    Play play = case_create(c, 1);
     const Batch *batch = play.batch;
     const size_t bytes = (size_t)batch->spec.state_bytes;
     void *clean = must(calloc(1, bytes)), *junk = must(malloc(bytes));
@@ -242,7 +104,7 @@ static void test_reset_sets_everything(const Case *c) {
 /* Saved in mid-stream and taken up by another batch, a run goes on to the same bytes; a flipped byte is refused. */
 static void test_save_and_load(const Case *c) {
     char text[256] = "";
-    Play play = play_create(c, 1), other = play_create(c, 2);
+    Play play = case_create(c, 1), other = case_create(c, 2);
     for (int64_t t = 0; t < 200; t++) {
         play_step(&play, t % 2);
     }
@@ -272,7 +134,7 @@ static void test_save_and_load(const Case *c) {
 
 /* Whatever bytes `valid` lets pass can be played, drawn and observed without harm. */
 static void test_damaged_states(const Case *c) {
-    Play play = play_create(c, 1);
+    Play play = case_create(c, 1);
     Batch *batch = play.batch;
     const size_t bytes = (size_t)batch->spec.state_bytes;
     unsigned char *state = must(malloc(bytes));
@@ -342,18 +204,14 @@ static void test_pool(void) {
 }
 
 int main(int count, char **arguments) {
-    if (count > 1 && strcmp(arguments[1], "hash") == 0) {
-        for (int i = 0; i < CASES; i++) {
-            printf("%s %016" PRIx64 "\n", cases[i].environment, play_hash(&cases[i], 1));
-        }
-        return 0;
+    const int all = count == 1, only_hash = !all && strcmp(arguments[1], "hash") == 0;
+    if (!only_hash) {
+        test_pool();
     }
-    const int all = count == 1;
-    test_pool();
     for (int i = 0; i < CASES; i++) {
-        for (int threads = 1; threads <= 4; threads *= 2) {
-            const uint64_t hash = play_hash(&cases[i], threads);
-            CHECK(hash == cases[i].golden, "case %d, %d threads: %016" PRIx64, i, threads, hash);
+        test_golden_hash(&cases[i]);
+        if (only_hash) {
+            continue;
         }
         test_save_and_load(&cases[i]);
         if (!all) {
