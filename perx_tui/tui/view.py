@@ -10,17 +10,6 @@ from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
 from perx_tui.tui.replay_past import ReplayPast
 
-STATES: dict[str, tuple[str, str]] = {
-    "starting": ("○ starting", "blue"),
-    "running": ("► running", "green"),
-    "paused": ("▌▌paused", "yellow"),
-    "saving": ("● saving", "blue"),
-    "finished": ("✓ finished", "green"),
-    "failed": ("✗ failed", "red"),
-    "stopped": ("■ stopped", "yellow"),
-}
-"""Every state as a symbol with a word, told apart without colour, and its hue."""
-
 
 @dataclass(frozen=True, slots=True)
 class View:
