@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,11 @@ import torch
 
 import c_envs
 from engine.checkpoint import read_checkpoint
-from engine.errors import CheckpointError, RunError
+from engine.errors import CheckpointError, ProfileError, RunError
 from engine.parallel import prepare_thread
 from engine.policy import Policy
 from engine.profile import Profile
+from engine.profile.wording import printable
 from engine.run_folder import RunFolder
 from engine.snapshot import Frame
 
@@ -35,14 +36,25 @@ class Player:
     without. Actions are drawn from the policy, or are its likeliest ones with `greedy`. `seed` decides the
     random numbers of the environments and of the policy; levels that are made from the profile's seed are those of
     training.
+
+    `sets` ("env.config.map_size=31", "train.seed=7") let it play something else than it was trained on: the
+    environment's own settings, and the seed that levels are made from. Raises ProfileError for any other key.
     """
 
     def __init__(
-        self, run: Path, checkpoint: str | None = None, *, seed: int = 0, greedy: bool = False, environments: int = 16
+        self,
+        run: Path,
+        checkpoint: str | None = None,
+        *,
+        seed: int = 0,
+        greedy: bool = False,
+        environments: int = 16,
+        sets: Sequence[str] = (),
     ) -> None:
         prepare_thread()
         folder = RunFolder.read(run)
-        profile = Profile.from_toml(folder.profile_toml, name=run.name)
+        _check_sets(sets)
+        profile = Profile.from_toml(folder.profile_toml, name=run.name, sets=sets)
         self.checkpoint, weights = _load_policy(folder, checkpoint)
         env, policy = profile.env, profile.policy
         spec = c_envs.spec(env.name, env.config)
@@ -125,6 +137,18 @@ class Player:
                 value=float(self._values[0]),
                 done=bool(done[0]),
             )
+
+
+def _check_sets(sets: Sequence[str]) -> None:
+    """Refuses to change what has no meaning while a trained policy plays."""
+    wrong = [
+        f"--set {printable(text)}: a run is played with env.config.KEY=VALUE and train.seed=N over its profile, "
+        "nothing else; leave it out"
+        for text in sets
+        if not text.startswith("env.config.") and text.partition("=")[0].strip() != "train.seed"
+    ]
+    if wrong:
+        raise ProfileError(wrong)
 
 
 def _load_policy(folder: RunFolder, name: str | None) -> tuple[str, dict[str, torch.Tensor]]:

@@ -43,6 +43,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take the likeliest action (default: draw from the policy, as in training)",
     )
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="play another task than in training: a key below env.config, or train.seed for other levels (repeatable)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,7 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _player(folder: Path, arguments: argparse.Namespace, **more: int) -> Player:
     from engine import Player
 
-    return Player(folder, checkpoint=arguments.checkpoint, seed=arguments.seed, greedy=arguments.greedy, **more)
+    return Player(
+        folder,
+        checkpoint=arguments.checkpoint,
+        seed=arguments.seed,
+        greedy=arguments.greedy,
+        sets=arguments.sets,
+        **more,
+    )
 
 
 def _watch(folder: Path, arguments: argparse.Namespace) -> int:
@@ -97,6 +112,7 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> int:
                 "checkpoint": player.checkpoint,
                 "seed": arguments.seed,
                 "greedy": arguments.greedy,
+                "set": arguments.sets,
                 "episodes": len(results),
                 "score": summary(scores),
                 "return": summary(returns),

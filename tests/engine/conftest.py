@@ -54,8 +54,12 @@ def make_trainer() -> Iterator[Callable[..., Trainer]]:
 def make_session(tmp_path: Path) -> Iterator[Callable[..., TrainingSession]]:
     made: list[TrainingSession] = []
 
-    def make(*sets: str, resume: Path | None = None, name: str | None = None) -> TrainingSession:
-        made.append(TrainingSession(tiny_profile(*sets), runs=tmp_path / "runs", name=name, resume=resume))
+    def make(
+        *sets: str, resume: Path | None = None, name: str | None = None, profile: str = "breakout.toml"
+    ) -> TrainingSession:
+        made.append(
+            TrainingSession(tiny_profile(*sets, name=profile), runs=tmp_path / "runs", name=name, resume=resume)
+        )
         return made[-1]
 
     yield make

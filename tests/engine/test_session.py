@@ -233,6 +233,26 @@ def test_a_checkpoint_plays_exactly_the_episodes_asked_for(make_session: Make) -
     assert player.renderer().caption(first.state)
 
 
+def test_a_checkpoint_plays_other_levels_than_those_it_was_trained_on(make_session: Make) -> None:
+    """Of another size, or of another seed; nothing else of the profile can be changed for it."""
+    folder = finish(make_session("env.config.map_size=5", "train.total_steps=128", profile="maze.toml"))
+
+    def picture(*sets: str) -> tuple[tuple[int, ...], bytes]:
+        player = Player(folder, sets=sets)
+        cells = player.renderer().render(next(player.play()).state, 2)
+        return cells.shape[:2], cells.tobytes()
+
+    assert picture()[0] == (5, 10)
+    assert picture("env.config.map_size=9")[0] == (9, 18)
+    assert picture("train.seed=99") == picture("train.seed=99") != picture()
+    longest = max(result.length for result in Player(folder, sets=["env.config.map_size=9"]).episodes(20))
+    assert 2 * 5 * 5 < longest <= 2 * 9 * 9
+    with pytest.raises(ProfileError, match=r"^--set policy.hidden=8: a run is played with env.config.KEY=VALUE"):
+        Player(folder, sets=["train.seed=2", "policy.hidden=8"])
+    with pytest.raises(ProfileError, match=r"^--set env.config.map_size is 8; it must be 0 or an odd"):
+        Player(folder, sets=["env.config.map_size=8"])
+
+
 def test_a_segment_can_be_looked_at_while_training_and_while_paused(make_session: Make) -> None:
     session = make_session("replay.factor=1")
     session.show_segment("priority")

@@ -106,6 +106,10 @@ def test_json_resume_play_and_runs_agree_about_one_run(perx_tui: Callable[..., A
     assert result["score"]["min"] == min(result["scores"])
     assert result["length"]["max"] == max(result["lengths"])
 
+    refused = perx_tui("play", "tiny-run", "--headless", "--set", "train.gamma=0.5")
+    assert refused.code == 2
+    assert "--set train.gamma=0.5: a run is played with env.config.KEY=VALUE" in refused.err
+
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_with_a_checkpoint_that_can_be_resumed(
