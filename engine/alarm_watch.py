@@ -56,15 +56,19 @@ class AlarmWatch:
         self._tell(self._judge.clear_event(name, reason))
 
     def _disk_free(self) -> int | None:
+        """The room at the last look. The looking may hang, and is not waited for."""
         now = self._clock()
         if now - self._looked >= DISK_SECONDS:
             self._looked = now
-            try:
-                self._free = self._disk.space(self._folder).free
-            except OSError:
-                self._free = None
-            self._telemetry.update(disk_free=self._free)
+            self._telemetry.aside(self._look_at_disk)
         return self._free
+
+    def _look_at_disk(self) -> None:
+        try:
+            self._free = self._disk.space(self._folder).free
+        except OSError:
+            self._free = None
+        self._telemetry.update(disk_free=self._free)
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:

@@ -190,11 +190,15 @@ class Run:
             self._look_at_disk()
 
     def _look_at_disk(self) -> None:
-        """Warns once when the disk is nearly full."""
-        assert self.folder is not None
-        text = self._low_space.look(self.folder.path)
-        if text is not None:
-            self.telemetry.log(text, "warning")
+        """Warns once when the disk is nearly full. A disk that hangs is not waited for."""
+
+        def look() -> None:
+            assert self.folder is not None
+            text = self._low_space.look(self.folder.path)
+            if text is not None:
+                self.telemetry.log(text, "warning")
+
+        self.telemetry.aside(look)
 
     def _clip(self) -> Clip | None:
         """The watched environment's horizon: states before each step, and what its first agent did there."""

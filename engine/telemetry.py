@@ -11,7 +11,7 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -151,6 +151,14 @@ class Telemetry:
         """Has something else written to the run's folder, behind all that was told before."""
         with self._lock:
             self._write(write)
+
+    def aside(self, work: Callable[[], object]) -> None:
+        """Has something done that a disk may hold up, where nobody waits for it; at once where there is no run yet."""
+        with self._lock:
+            opened = self._recorder is not None
+            self._write(lambda folder: work())
+        if not opened:
+            work()
 
     def flush(self) -> bool:
         """Makes durable what was told so far. False, with a warning, where the disk takes too long for it."""
