@@ -33,6 +33,7 @@ from engine.run_listing import RunInfo
 from engine.session import TrainingSession
 from engine.snapshot import (
     Alarm,
+    Card,
     Clip,
     Frame,
     Histogram,
@@ -59,6 +60,7 @@ __all__ = [
     "Alarm",
     "AlarmRule",
     "BenchReport",
+    "Card",
     "Check",
     "CheckpointError",
     "Clip",

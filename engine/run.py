@@ -84,7 +84,7 @@ class Run:
         self._low_space = LowSpaceWarning()
         self.alarms = AlarmWatch(telemetry, profile, self.folder.path)
         self.recovery = Recovery(self.trainer, self.folder, telemetry, self.alarms)
-        self._memory = MemoryProbe(self.device)
+        self._memory = MemoryProbe(self.trainer)
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
         policy = profile.policy
@@ -271,6 +271,7 @@ class Run:
 
     def close(self) -> None:
         """Frees threads, environments and the folder's lock."""
+        self._memory.close()
         self.trainer.close()
 
 

@@ -15,6 +15,7 @@ RunState = Literal["starting", "running", "paused", "saving", "finished", "faile
 """What a run does; "disconnected" is what a viewer says of a run that does not answer it."""
 
 EMPTY: Mapping[str, float] = MappingProxyType({})
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,39 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What the driver says of the GPU; None for what it does not tell, and then `note` may say why.
+
+    `index` of `count` as torch numbers them. `mig`: the run has a slice of the card; temperature, power and clocks are
+    the whole card's.
+    """
+
+    index: int = 0
+    count: int = 1
+    mig: bool = False
+    others: int | None = None
+    """Bytes that other processes use."""
+    utilization: float | None = None
+    """Share of the last moments in which a kernel ran, 0 to 1."""
+    temperature: int | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+    power_limit: float | None = None
+    clock: int | None = None
+    """Of the multiprocessors, MHz."""
+    clock_limit: int | None = None
+    memory_clock: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory in bytes. GPU figures are None where there is no GPU; "-" is what a panel shows for None."""
+    """Memory in bytes. GPU figures are None where there is no GPU; "-" is what a panel shows for None.
+
+    `gpu_parts` says what `gpu_reserved` is for and adds up to it: "rollout", "environments", "parameters", "optimizer",
+    "replay", "graphs", "other", "free".
+    """
 
     process: int | None = None
     process_peak: int | None = None
@@ -39,6 +71,8 @@ class Memory:
     gpu_peak: int | None = None
     gpu_used: int | None = None
     gpu_total: int | None = None
+    gpu_parts: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    card: Card | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from engine import (
     ROLES,
+    Card,
     Clip,
     Frame,
     Histogram,
@@ -322,6 +323,26 @@ def on_gpu(iteration: int = 250) -> Snapshot:
         gpu_peak=int(4.1 * GIB),
         gpu_used=int(5.3 * GIB),
         gpu_total=int(139.8 * GIB),
+        gpu_parts={
+            "rollout": int(1.4 * GIB),
+            "environments": 4 << 20,
+            "parameters": 1 << 20,
+            "optimizer": 2 << 20,
+            "replay": int(0.9 * GIB),
+            "graphs": int(0.5 * GIB),
+            "other": int(3.2 * GIB) - int(1.4 * GIB) - int(0.9 * GIB) - (7 << 20),
+            "free": int(4.5 * GIB) - int(3.2 * GIB) - int(0.5 * GIB),
+        },
+        card=Card(
+            others=int(0.3 * GIB),
+            utilization=0.87,
+            temperature=64,
+            power=412.5,
+            power_limit=700.0,
+            clock=1755,
+            clock_limit=1980,
+            memory_clock=3201,
+        ),
     )
     return replace(running(iteration), device="cuda:0", memory=memory)
 
