@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from perx_tui import format as fmt
 from perx_tui.tui.lines import EMPTY, Line, clean, wrap
 from perx_tui.tui.panel import Panel
@@ -38,15 +41,19 @@ class Failure(Panel):
         advice = []
         if snapshot.checkpoint and snapshot.run:
             step = fmt.count(snapshot.checkpoint_step)
-            advice.append(
-                f"continue from the newest checkpoint ({step} steps): perx-tui --resume {clean(snapshot.run)}"
-            )
+            advice.append(f"continue from the newest checkpoint ({step} steps): perx-tui --resume {self._run()}")
         elif snapshot.run:
             advice.append("mend the cause and start again: the run has no checkpoint yet")
         if snapshot.folder:
             advice.append(f"the whole log of the run is in {clean(snapshot.folder)}")
         advice.append("esc shows the panels as they were, q leaves")
         return advice
+
+    def _run(self) -> str:
+        """What --resume needs to find the run: its name in ./runs, elsewhere the path of its folder."""
+        snapshot = self.view.snapshot
+        usual = not snapshot.folder or Path(snapshot.folder).parent == Path("runs")
+        return shlex.quote(clean(snapshot.run if usual else snapshot.folder))
 
 
 def clean_lines(text: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from engine import alarm_rules
 from perx_tui.tui.arrangement import Rect
-from perx_tui.tui.keys import ALARM_KEYS
+from perx_tui.tui.keys import ALARM_KEYS, bindings
 from perx_tui.tui.panels.alarms import ActiveAlarms, WatchedAlarms
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.theme import Palette
@@ -15,6 +18,8 @@ from perx_tui.tui.view import View
 
 class AlarmScreen(FullScreen):
     """Alarms above, rules below; where there is no room for both, tab goes from one to the other."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(ALARM_KEYS))
 
     def __init__(self, palette: Palette) -> None:
         self.active = ActiveAlarms(palette, id="active")
