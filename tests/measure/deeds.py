@@ -68,7 +68,7 @@ def pause(soak: SoakedRun) -> str:
     screen = any_screen(soak) if soak.random.random() < 0.6 else None
     screen.press(" ") if screen else soak.control.pause()
     soak.took("pause", soak.expect_state("paused"))
-    soak.ledger.wait_for_event("pause", since)
+    soak.ledger.wait_for_event("pause", since, "a key" if screen else "the socket's command")
     time.sleep(1.0)
     soak.ledger.read()
     held = soak.ledger.iteration
@@ -79,7 +79,7 @@ def pause(soak: SoakedRun) -> str:
     singles = soak.random.choice((0, 0, 1, 2))
     for number in range(singles):
         soak.control.step_iteration()
-        soak.ledger.wait_for_event("step", since)
+        soak.ledger.wait_for_event("step", since, "the socket's command")
         soak.ledger.wait_for_iterations(1)
         time.sleep(1.0)
         soak.ledger.read()
@@ -92,7 +92,7 @@ def pause(soak: SoakedRun) -> str:
         screen.press(" ")
     else:
         soak.control.resume()
-    soak.ledger.wait_for_event("resume", since)
+    soak.ledger.wait_for_event("resume", since, "a key or the socket's command")
     soak.expect_state("running")
     soak.took("first iteration after a pause", soak.ledger.wait_for_iterations(1))
     return f"{singles} single iterations"
@@ -107,9 +107,10 @@ def save(soak: SoakedRun) -> str:
     elif way == "key" and (screen := any_screen(soak)):
         screen.press("c")
     else:
+        way = "socket"
         soak.control.checkpoint()
     began = time.monotonic()
-    event = soak.ledger.wait_for_event("checkpoint", since)
+    event = soak.ledger.wait_for_event("checkpoint", since, way)
     soak.took("checkpoint", time.monotonic() - began)
     soak.ledger.look_at_checkpoints()
     return f"{way}: {event['checkpoint']}"
@@ -129,7 +130,7 @@ def edit(soak: SoakedRun) -> str:
             time.sleep(0.3)
     else:
         soak.control.set(key, value)
-    soak.ledger.wait_for_event("edit", since, key=key, new=value)
+    soak.ledger.wait_for_event("edit", since, "typing" if screen else "the socket's command", key=key, new=value)
     soak.edits[key] = value
     if not wait_until(lambda: soak.ledger.profile_has(key, value), 10):
         raise Violation(f"{key} = {value} is not in profile.toml")

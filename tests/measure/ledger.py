@@ -15,6 +15,7 @@ from engine.checkpoint import read_checkpoint
 from .screens import wait_until
 
 Record = dict[str, Any]
+EVENT_SECONDS = 60.0
 
 
 class Violation(Exception):
@@ -55,8 +56,9 @@ class Ledger:
             if self.events[-1]["kind"] == "error":
                 raise Violation(f"the run reports an error: {self.events[-1]}")
 
-    def wait_for_event(self, kind: str, since: int, seconds: float = 60, **fields: object) -> Record:
-        """The first event of a kind with such fields after the first `since` ones. Violation when none comes."""
+    def wait_for_event(self, kind: str, since: int, after: str, **fields: object) -> Record:
+        """The first event of a kind with such fields after the first `since` ones, which must come `after` something was
+        done. Violation when none comes."""
         found: list[Record] = []
 
         def look() -> bool:
@@ -68,8 +70,8 @@ class Ledger:
             )
             return bool(found)
 
-        if not wait_until(look, seconds, 0.1):
-            raise Violation(f"no event {kind} {fields} within {seconds:.0f} s")
+        if not wait_until(look, EVENT_SECONDS, 0.1):
+            raise Violation(f"no event {kind} {fields} within {EVENT_SECONDS:.0f} s after {after}")
         return found[0]
 
     def wait_for_iterations(self, count: int, seconds: float = 60) -> float:

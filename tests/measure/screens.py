@@ -85,7 +85,9 @@ class Screen:
         """Leave dialogs and screens until the dashboard is there."""
         for _ in range(4):
             self.press("\x1b")
-            time.sleep(0.2)  # an escape that is followed at once is read as the beginning of another key
+            time.sleep(0.2)
+        # An escape that is followed by a letter before it is read is another key: alt and the letter.
+        time.sleep(1.0)
 
     def resize(self, columns: int, lines: int) -> None:
         """Another size. The emulator begins anew: the program has to draw everything again."""
