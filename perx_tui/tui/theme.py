@@ -91,7 +91,7 @@ _SIXTEEN_LIGHT = {
     "blue": "blue",
     "orange": "bright_red",
     "yellow": "yellow",
-    **dict.fromkeys(("faint", "frame", "fill", "wall", "seen"), "white"),
+    **dict.fromkeys(("fill", "wall", "seen"), "white"),
     **dict.fromkeys(("graph1", "graph2"), "cyan"),
     **dict.fromkeys(("graph3", "graph4"), "blue"),
 }
