@@ -226,7 +226,11 @@ class RemoteSession:
         if base.sequence != (answer.get("since") or 0):
             raise WireError("the answer continues a snapshot that this viewer does not have")
         self._take_profile(answer.get("profile"))
+        rollbacks = self._raw.rollbacks
         self._raw = dataclasses.replace(base, **fields)
+        if self._raw.rollbacks != rollbacks:
+            while self._newest() > self._raw.resumed_iteration:
+                self._history.pop()
         self._lost = ""
         self._publish()
         return self._raw.sequence

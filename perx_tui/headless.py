@@ -52,7 +52,7 @@ def follow(
     lines = JsonLines(session, labels or {}) if as_json else None
     view = _choose_view(as_json)
     log = LogPrinter()
-    score = RecentScore()
+    score, rollbacks = RecentScore(), 0
     told = ended = False
     try:
         while not ended:
@@ -64,6 +64,8 @@ def follow(
                 view = NoView()
                 say("stopping: the checkpoint is being written; once more to leave at once without it")
             log.show(snapshot, view)
+            if snapshot.rollbacks != rollbacks:
+                rollbacks, score = snapshot.rollbacks, RecentScore()
             score.feed(session.history(score.iteration))
             view.show(snapshot, score.value)
             if lines is not None:
@@ -79,18 +81,22 @@ def _choose_view(as_json: bool) -> View:
 
 
 class JsonLines:
-    """Prints each iteration of this session once. When the reader goes away, the run stops with a checkpoint."""
+    """Prints each iteration of this session once, and again what is done again after a rollback. When the reader goes
+    away, the run stops with a checkpoint."""
 
     def __init__(self, session: Session, labels: Mapping[str, object]) -> None:
         self._session = session
         self._labels = labels
-        self._printed = 0
+        self._printed = self._rollbacks = 0
         self._open = True
 
     def print_new(self, snapshot: Snapshot) -> None:
         # Before training begins it is not known yet where a resumed run's past ends.
         if not self._open or snapshot.state == "starting":
             return
+        if snapshot.rollbacks != self._rollbacks:
+            self._rollbacks = snapshot.rollbacks
+            self._printed = min(self._printed, snapshot.resumed_iteration)
         self._printed = max(self._printed, snapshot.resumed_iteration)
         try:
             for row in self._session.history(self._printed):

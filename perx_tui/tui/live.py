@@ -89,6 +89,7 @@ class LiveApp(App[Result]):
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._left: Result | None = None
         self._history = History()
+        self._rollbacks = 0
         self._past = ReplayPast()
         self._edits = Edits()
         self._charts = Choice()
@@ -161,6 +162,9 @@ class LiveApp(App[Result]):
         self._settle(snapshot)
         if self._backlog():
             return
+        if snapshot.rollbacks != self._rollbacks:
+            # What was drawn of the iterations behind the checkpoint is no part of the run any more.
+            self._rollbacks, self._history = snapshot.rollbacks, History()
         if snapshot.iteration > self._history.iteration:
             self._history.feed(list(self.session.history(self._history.iteration))[:_ROWS_A_TICK])
         self._past.offer(snapshot)
