@@ -57,8 +57,8 @@ class Ledger:
                 raise Violation(f"the run reports an error: {self.events[-1]}")
 
     def wait_for_event(self, kind: str, since: int, after: str, **fields: object) -> Record:
-        """The first event of a kind with such fields after the first `since` ones, which must come `after` something was
-        done. Violation when none comes."""
+        """The first event of a kind with such fields, the first `since` events left out. It must come `after` something
+        was done: Violation, naming that, when it does not."""
         found: list[Record] = []
 
         def look() -> bool:
