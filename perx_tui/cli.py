@@ -18,6 +18,7 @@ COMMANDS = {
     "attach": "watch and steer a run that trains in another process",
     "play": "watch a checkpoint play, or evaluate it",
     "compare": "learning curves over one another, seeds grouped",
+    "plot": "curves of runs as a picture or a table, for reports",
     "study": "variants on tasks over seeds, and the table that compares them",
     "bench": "measure how fast training is on this machine",
     "runs": "list the runs of a folder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from typing import Any, Literal
 
@@ -12,11 +13,9 @@ from perx_tui.tui import chart
 INSTALL = "pip install 'perx-tui[plot]'"
 
 
-def matplotlib_missing() -> bool:
+def missing() -> bool:
     """Whether the package for PNG and PDF is not installed. Does not import it."""
-    from importlib.util import find_spec
-
-    return find_spec("matplotlib") is None
+    return importlib.util.find_spec("matplotlib") is None
 
 
 def to_picture(figure: Figure, format: Literal["png", "pdf"]) -> bytes:

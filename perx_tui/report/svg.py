@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from perx_tui.report.figure import Axes, Figure, Trace, thinned
 from perx_tui.tui import chart
+from perx_tui.tui.chart import Scale
 
 COLOURS = ("#0b65b8", "#a85a00", "#00755a", "#8a3fa6", "#7d6a00", "#b93a17", "#444444", "#0aa0a0")
 """Hues that differ for every kind of colour vision, also in print."""
@@ -15,7 +16,9 @@ DASHES = ("", "7 3", "2 2", "9 3 2 3", "12 4", "4 4 1 4")
 """So that curves differ without colour too."""
 
 _WIDTH, _HEIGHT = 900, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 80, 24, 46, 48, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 80, 24, 54, 48, 38
+_ROWS = 13
+"""Rows that ticks are chosen for."""
 _DETAIL = 1600
 """Points of a polyline: about two to a pixel, the extremes among them."""
 
@@ -41,12 +44,17 @@ def to_svg(figure: Figure) -> str:
 def _axes(figure: Figure, axes: Axes, top: float, *, last: bool) -> list[str]:
     start, end = figure.range()
     numbers = [y for trace in axes.traces for y in _numbers(trace, start, end) if not figure.log or y > 0]
-    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
+    low, high = (min(numbers), max(numbers)) if numbers else (1.0, 10.0)
     if not figure.log and 0 <= 2 * low < high:
         low = 0.0
     if figure.log and not low < high:
-        low, high = (low / 2, high * 2) if numbers else (1.0, 10.0)
-    scale, ticks = chart.fitted(low, high, 13, log=figure.log)
+        low, high = low / 2, high * 2
+    if figure.log:
+        scale, found = chart.fitted(low, high, _ROWS, log=True)
+        ticks = list(found.values())
+    else:
+        ticks = chart.ticks(low, high, 7)
+        scale = Scale(ticks[0], ticks[-1], _ROWS)
 
     def across(x: float) -> float:
         return _LEFT + (x - start) / (end - start) * _WIDTH if end > start else float(_LEFT)
@@ -56,7 +64,7 @@ def _axes(figure: Figure, axes: Axes, top: float, *, last: bool) -> list[str]:
         return None if place is None else top + _HEIGHT - (place - 0.5) / (scale.rows - 1) * _HEIGHT
 
     parts = [f'<text x="{_LEFT}" y="{top - 6:.0f}" fill="#5c6675">{escape(axes.label)}</text>']
-    for value in ticks.values():
+    for value in ticks:
         y = down(value)
         if y is not None:
             spelled = chart.percent_tick(value) if axes.share else chart.number_tick(value)

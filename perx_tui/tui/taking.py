@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import os
 import subprocess
 import threading
@@ -97,13 +96,14 @@ def save_screen(svg: str, snapshot: Snapshot) -> Path:
 def save_chart(figure: Figure, snapshot: Snapshot) -> list[Path]:
     """Write a chart to the run's folder as CSV and SVG and, where matplotlib is installed, as PNG: that one by a
     thread, because matplotlib takes a second to begin. OSError when the disk refuses."""
+    from perx_tui.report.picture import missing
     from perx_tui.report.svg import to_svg
 
     first = _free(_folder(snapshot, CHARTS) / f"{_stem(figure)}-step-{snapshot.step:012d}.svg")
     paths = [first.with_suffix(".csv"), first]
     paths[0].write_text(to_csv(figure), "utf-8")
     paths[1].write_text(to_svg(figure), "utf-8")
-    if importlib.util.find_spec("matplotlib") is not None:
+    if not missing():
         paths.append(first.with_suffix(".png"))
         threading.Thread(target=_write_png, args=(figure, paths[2]), name="chart as PNG", daemon=True).start()
     return paths
