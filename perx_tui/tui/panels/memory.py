@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perx_tui import format as fmt
+from perx_tui.tui import marks
 from perx_tui.tui.lines import Line
 from perx_tui.tui.panel import Panel
 from perx_tui.tui.panels import gpu
@@ -40,8 +41,13 @@ class MemoryPanel(Panel):
             self._row("peak", memory.process_peak, total, width, "blue"),
             self._row("machine", memory.machine_used, total, width, "orange"),
         ]
-        return [*rows[: height - 1], gpu.figure_row("total", fmt.bytes_(total), None, width, "")]
+        return [*rows[: height - 1], self._total(total, width)]
 
     def _row(self, label: str, value: int | None, total: int | None, width: int, hue: str) -> Line:
+        figure = fmt.bytes_(value).rjust(8)
+        head = label.ljust(9) + " "
         share = value / total if value is not None and total else 0.0
-        return gpu.figure_row(label, fmt.bytes_(value), share, width, hue)
+        return ((head, "dim"), *marks.gauge(share, width - len(head) - len(figure) - 1, hue), (" " + figure, "strong"))
+
+    def _total(self, value: int | None, width: int) -> Line:
+        return (("total".ljust(width - 8), "dim"), (fmt.bytes_(value).rjust(8), ""))
