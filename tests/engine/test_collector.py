@@ -48,6 +48,7 @@ def test_a_time_limit_is_bootstrapped_from_the_last_observation(make_trainer: Ma
         "train.minibatch=1024",
         "env.config.map_size=5",
         "env.config.num_maps=1",
+        "policy.core=lstm",
     )
     trainer = make_trainer(*sets, name="maze.toml")
     plain = with_plain_collector(make_trainer(*sets, name="maze.toml"))

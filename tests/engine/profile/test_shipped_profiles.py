@@ -32,5 +32,7 @@ def test_the_standard_is_what_throughput_is_quoted_for() -> None:
     assert profile.env.config["frame_skip"] == 4
 
 
-def test_the_maze_is_one_of_31_by_31_cells() -> None:
-    assert Profile.load("maze.toml").env.config["map_size"] == 31
+def test_mazes_go_up_to_31_by_31_cells_and_are_many() -> None:
+    config = Profile.load("maze.toml").env.config
+    assert (config["map_size"], config["max_size"]) == (0, 31)
+    assert config["num_maps"] >= 4096
