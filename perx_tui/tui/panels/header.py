@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perx_tui import format as fmt
 from perx_tui.tui.lines import Line, Part, cells, clean, shorten, spread
-from perx_tui.tui.panel import Lines
+from perx_tui.tui.panel import Bar
 from perx_tui.tui.states import STATE_HINTS, STATES
 
 _BADGE = 13
@@ -14,8 +14,9 @@ _TIMED = ("starting", "disconnected")
 """States in which one wants to know for how long already."""
 
 
-class Header(Lines):
-    """One line. The badge keeps its width in every state, so that nothing beside it moves."""
+class Header(Bar):
+    """One line. The badge keeps its width in every state, so that nothing beside it moves; a click on the alarms lists
+    them."""
 
     _timed = ("", 0.0)
     """What is being waited for, and since when."""
@@ -24,6 +25,8 @@ class Header(Lines):
         """Badges and stage at the left, the name of the run after them, facts at the right as far as they fit."""
         snapshot = self.view.snapshot
         alarms = self._alarms(width)
+        begin = cells((self._badge(),)) + 1
+        self.spans = [(begin, begin + cells(alarms[1:]), "alarms")] if alarms else []
         left: tuple[Part, ...] = (self._badge(), *alarms, ("  ", ""), self._message())
         name = clean(snapshot.run)
         room = width - cells(left) - 3

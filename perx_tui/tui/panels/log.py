@@ -5,11 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rich.cells import cell_len
 from textual import events
 
 from engine import LogLine
-from perx_tui.tui.lines import Line, centered, clean, shorten
+from perx_tui.tui.lines import Line, Part, cells, centered, clean, shorten, wrap
 from perx_tui.tui.panel import Panel
+
+_LEAST_TEXT = 24
+"""A text with less room than this is cut: in rows of a word each nobody finds the lines."""
+_LEAST_HEIGHT = 12
+"""In a lower window every line has one row, so that some of them are seen; the maximized log has them whole."""
 
 _LEVELS = {"info": ("·", "dim"), "warning": ("!", "yellow+"), "error": ("✗", "red+")}
 
@@ -20,6 +26,18 @@ def log_line(line: LogLine, width: int, clock: Callable[[float], time.struct_tim
     moment = time.strftime("%H:%M:%S" if width >= 60 else "%H:%M", clock(line.time))
     text = shorten(clean(" ".join(line.text.splitlines())), max(0, width - len(moment) - 3))
     return ((moment + " ", "dim"), (mark + " ", style), (text, "" if line.level == "info" else style.rstrip("+")))
+
+
+def log_rows(line: LogLine, width: int, clock: Callable[[float], time.struct_time] = time.localtime) -> list[Line]:
+    """`log_line` with the rest of its text in rows below it."""
+    first = log_line(line, width, clock)
+    room = width - cells(first[:2])
+    text = clean(" ".join(line.text.split()))
+    if room < _LEAST_TEXT or cell_len(text) <= room:
+        return [first]
+    head, *rest = wrap(text, room)
+    indent: Part = (" " * (width - room), "")
+    return [(*first[:2], (head, first[2][1])), *((indent, (row, first[2][1])) for row in rest)]
 
 
 class Log(Panel):
@@ -44,9 +62,32 @@ class Log(Panel):
         if self._back and len(log) > self._length:
             self._back += len(log) - self._length
         self._length = len(log)
-        self._back = max(0, min(self._back, len(log) - height))
-        end = len(log) - self._back
-        return [log_line(line, width, self.clock) for line in log[max(0, end - height) : end]]
+        rows = self._cut if height < _LEAST_HEIGHT else self._whole
+        first = self._first_page(rows, width, height) if self._back else len(log)
+        self._back = max(0, min(self._back, len(log) - first))
+        if self._back and self._back == len(log) - first:
+            return [row for line in log[:first] for row in rows(line, width)][:height]
+        shown: list[Line] = []
+        for line in reversed(log[: len(log) - self._back]):
+            shown = [*rows(line, width), *shown]
+            if len(shown) >= height:
+                break
+        return shown[-height:]
+
+    def _cut(self, line: LogLine, width: int) -> list[Line]:
+        return [log_line(line, width, self.clock)]
+
+    def _whole(self, line: LogLine, width: int) -> list[Line]:
+        return log_rows(line, width, self.clock)
+
+    def _first_page(self, rows: Callable[[LogLine, int], list[Line]], width: int, height: int) -> int:
+        """How many of the oldest lines fill the window."""
+        count = 0
+        for number, line in enumerate(self.view.snapshot.log, start=1):
+            count += len(rows(line, width))
+            if count >= height:
+                return number
+        return len(self.view.snapshot.log)
 
     def scroll_back(self, lines: int) -> None:
         """Move the window `lines` towards the past (negative: towards the newest)."""

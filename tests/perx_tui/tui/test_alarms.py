@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from alarm_fakes import CLIP, ENTROPY, LATER, SPEED, alarmed, disconnected
 from driving import Stage, build, staged
-from fakes import FakeSession, failed, paused, running, starting
+from fakes import EPOCH, FakeSession, failed, paused, running, starting
 from pseudo_terminal import Terminal
 from textual.pilot import Pilot
 
-from engine import Snapshot, alarm_rules
+from engine import LogLine, Snapshot, alarm_rules
 from perx_tui.tui.lines import text_of
 from perx_tui.tui.panels.alarms import ActiveAlarms, alarm_lines
 from perx_tui.tui.screens.alarms import AlarmScreen
@@ -126,6 +126,35 @@ async def test_alarms_stand_in_the_log_with_a_mark() -> None:
         rows = stage.rows("log")
         assert any("✗ entropy collapse: " in row for row in rows)
         assert any("! clip fraction too high: " in row for row in rows)
+
+
+async def test_a_long_line_of_the_log_is_told_to_its_end() -> None:
+    async with staged(FakeSession(ALL), (80, 24)) as stage:
+        await stage.press("8", "f")
+        text = " ".join(" ".join(row[1:-1] for row in stage.rows("log")).split())
+        for alarm in ALL.alarms:
+            assert f"{alarm.title}: {alarm.text}; {alarm.advice}" in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_log_scrolls_to_its_first_line_and_back_to_its_last(size: tuple[int, int]) -> None:
+    lines = tuple(LogLine(EPOCH + k, "warning", f"line {k} " + "word " * (k % 40)) for k in range(60))
+    async with staged(FakeSession(replace(running(), log=lines)), size) as stage:
+        await stage.press("8", "home")
+        assert "line 0 " in stage.rows("log")[1]
+        seen: set[int] = set()
+        for _ in range(80):
+            seen |= {k for k in range(60) for row in stage.rows("log") if f"line {k} " in row}
+            await stage.press("down")
+        assert seen == set(range(60))
+        assert "newer below" not in stage.rows("log")[0]
+
+
+async def test_a_click_on_the_badge_lists_the_alarms() -> None:
+    async with staged(FakeSession(ALL), (80, 24)) as stage:
+        await stage.pilot.click(offset=(stage.header.index("! 3"), 0))
+        await stage.pilot.pause()
+        assert isinstance(stage.app.screen, AlarmScreen)
 
 
 @pytest.mark.parametrize("width", [20, 36, 76, 150])
