@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from perx_tui import format as spell
 from perx_tui import terminal
-from perx_tui.output import abandon_stdout, emit, say
+from perx_tui.output import abandon_stdout, emit, say, visible
 from perx_tui.scores import RecentScore
 from perx_tui.signals import StopSignals
 
@@ -201,7 +201,7 @@ class Bar:
         self._progress.update(
             self._task,
             completed=snapshot.progress,
-            state=snapshot.state if snapshot.state == "running" else snapshot.stage or snapshot.state,
+            state=snapshot.state if snapshot.state == "running" else visible(snapshot.stage) or snapshot.state,
             numbers=_numbers(snapshot, score),
         )
         self._guard(self._progress.refresh)
@@ -210,7 +210,7 @@ class Bar:
         """A line above the bar."""
         if self._progress is not None:
             progress = self._progress
-            self._guard(lambda: progress.print(f"perx-tui: {text}", soft_wrap=True))
+            self._guard(lambda: progress.print(f"perx-tui: {visible(text)}", soft_wrap=True))
 
     def close(self) -> None:
         if self._progress is not None:

@@ -21,8 +21,15 @@ TERMINATED = 143
 
 def say(text: str) -> None:
     """Write lines to standard error, each with the program's name before it. A closed terminal is no reason to fail."""
-    lines = "".join(f"{PROGRAM}: {line}\n" for line in text.splitlines() or [""])
+    lines = "".join(f"{PROGRAM}: {visible(line)}\n" for line in text.splitlines() or [""])
     write_error(lines)
+
+
+def visible(text: str) -> str:
+    """`text` with every character that a terminal could act on written as its escape: a name is only ever shown."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def write_error(text: str) -> None:
@@ -33,8 +40,14 @@ def write_error(text: str) -> None:
 
 
 def to_json(value: object) -> str:
-    """One line of JSON. Numbers that JSON cannot hold (nan, inf) become null, so that every line parses everywhere."""
-    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
+    """One line of JSON. Numbers that JSON cannot hold (nan, inf) become null, so that every line parses everywhere.
+
+    What a terminal could act on, or UTF-8 cannot hold, is written as JSON's own escape.
+    """
+    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def _finite(value: object) -> object:

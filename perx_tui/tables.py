@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from perx_tui import terminal
+from perx_tui.output import visible
 
 PIPE_WIDTH = 10_000
 """Width of a table that no terminal limits: nothing is wrapped or cut for grep and awk."""
@@ -22,10 +23,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: It
     numbers = frozenset(right)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        table.add_column(Text(visible(column)), justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        # Text, so that no value is read as markup.
-        table.add_row(*(Text(cell) for cell in row))
+        # Text, so that no value is read as markup; visible, so that none is a command to the terminal.
+        table.add_row(*(Text(visible(cell)) for cell in row))
     if terminal.is_terminal(sys.stdout):
         Console(file=sys.stdout, highlight=False).print(table)
         return

@@ -12,7 +12,7 @@ from perx_tui import format as spell
 from perx_tui import terminal
 from perx_tui.commands import arguments as types
 from perx_tui.errors import ForcedExit
-from perx_tui.output import FINISHED, emit, say
+from perx_tui.output import FINISHED, emit, say, visible
 
 if TYPE_CHECKING:
     from engine import EpisodeResult, Player
@@ -124,8 +124,8 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> int:
     else:
         mean, std, low, middle, high = (spell.score(figure) for figure in summary(scores).values())
         print(
-            f"{len(results)} episodes of {folder.name} ({player.checkpoint}): score mean {mean}, std {std}, min {low}, "
-            f"median {middle}, max {high}; mean length {spell.score(summary(lengths)['mean'])}"
+            f"{len(results)} episodes of {visible(folder.name)} ({player.checkpoint}): score mean {mean}, std {std}, "
+            f"min {low}, median {middle}, max {high}; mean length {spell.score(summary(lengths)['mean'])}"
         )
     return FINISHED
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perx_tui import format as spell
 from perx_tui.compare import wording
-from perx_tui.output import say
+from perx_tui.output import say, visible
 from perx_tui.tables import print_table
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: Comparison) -> None:
     """The groups, their differences from the first, and what should be known about them (on standard error)."""
-    print(f"{wording.headline(comparison)}\n")
+    print(f"{visible(wording.headline(comparison))}\n")
     _print_groups(comparison)
     if len(comparison.groups) > 1:
         print()

@@ -20,9 +20,16 @@ EMPTY: Line = ()
 
 def clean(text: str) -> str:
     """Text from outside (a log, a name) without characters that would change the state of the terminal."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "·" for character in text)
+
+
+def cleaned(line: Line) -> Line:
+    """A line without such characters: whatever a panel shows, nothing in it is a command to the terminal."""
+    if all(text.isprintable() for text, _ in line):
+        return line
+    return tuple((clean(text), style) for text, style in line)
 
 
 def cells(line: Line) -> int:

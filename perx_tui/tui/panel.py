@@ -11,7 +11,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from perx_tui.tui.lines import EMPTY, Line, Part, cells, difference, fit, shorten
+from perx_tui.tui.lines import EMPTY, Line, Part, cells, cleaned, difference, fit, shorten
 from perx_tui.tui.view import View
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Lines(Widget):
         if not width or not height:
             return
         blank: Line = ((" " * width, ""),)
-        rows = [fit(line, width) for line in self.lines(width, height)][:height]
+        rows = [fit(cleaned(line), width) for line in self.lines(width, height)][:height]
         rows.extend([blank] * (height - len(rows)))
         old = self._shown
         self._shown = rows
