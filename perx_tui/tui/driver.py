@@ -6,10 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+
+if TYPE_CHECKING:
+    from perx_tui.tui.painting import Painter
 
 _SETTLED_SECONDS = 0.1
 """After a resize: by then Textual has drawn the new size."""
@@ -33,12 +36,14 @@ class TerminalDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """As Textual does, and look again after every resize."""
-        super().start_application_mode()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._forget()
         loop, tell = asyncio.get_running_loop(), signal.getsignal(signal.SIGWINCH)
 
         def resized(number: int, frame: Any) -> None:
             if callable(tell):
                 tell(number, frame)
+            loop.call_soon_threadsafe(self._forget)
             loop.call_soon_threadsafe(loop.call_later, _SETTLED_SECONDS, self._redraw)
 
         signal.signal(signal.SIGWINCH, resized)
@@ -46,8 +51,15 @@ class TerminalDriver(LinuxDriver):
     def _redraw(self) -> None:
         """Draw everything anew where the size is the one that was drawn last."""
         if self._app.size == self._drawn_size and self._app.screen_stack:
+            self._forget()
             self._app.screen.refresh()
         self._drawn_size = self._app.size
+
+    def _forget(self) -> None:
+        """What the terminal shows is not known any more."""
+        painter: Painter | None = getattr(self._app, "painter", None)
+        if painter is not None:
+            painter.forget()
 
     def _sigtstp_application(self, *arguments: Any) -> None:
         self._one_by_one(signal.SIGTSTP, self._suspend)

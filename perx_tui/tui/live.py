@@ -11,8 +11,10 @@ from typing import Literal
 
 from rich.console import RenderableType
 from textual.app import App, ComposeResult
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from engine import ROLES, Snapshot
 from perx_tui.tui.chart_choice import Choice
@@ -28,7 +30,6 @@ from perx_tui.tui.replay_past import ReplayPast
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import DARK, THEMES, Palette
-from perx_tui.tui.updates import cropped
 from perx_tui.tui.view import View
 from perx_tui.tui.watching import Watching
 
@@ -41,6 +42,12 @@ _NOTICE_SECONDS = 4.0
 _PENDING_SECONDS = 20.0
 _ROWS_A_TICK = 2000
 """Iterations of history taken in at one refresh: a resumed run's past comes in slices that do not hold up a key."""
+
+
+class MainScreen(Screen[None]):
+    """The screen of the panels. The panel that gains or loses the focus is drawn anew, not all of them."""
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
 
 class LiveApp(App[Result]):
@@ -117,6 +124,10 @@ class LiveApp(App[Result]):
         self.dashboard = Dashboard(self.palette)
 
     # ---- life ----
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen below all others."""
+        return MainScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         """One container; it knows the rest."""
@@ -216,7 +227,10 @@ class LiveApp(App[Result]):
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         # Textual has no public place to put this; without it the screen only costs more.
-        super()._display(screen, cropped(renderable))
+        if self.painter.display(renderable):
+            self.post_display_hook()
+        else:
+            super()._display(screen, renderable)
 
     @property
     def _full(self) -> FullScreen | None:

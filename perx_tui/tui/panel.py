@@ -54,16 +54,16 @@ class Lines(Widget):
             self.refresh()
             return
         changed = [y for y in range(height) if old[y] is not rows[y] and old[y] != rows[y]]
-        if changed and not self._paint(old, rows, changed):
+        if changed and not self._paint(rows, changed):
             spans = [(y, *difference(old[y], rows[y])) for y in changed]
             regions = [Region(first, y, end - first, 1) for y, first, end in spans if end > first]
             if regions:
                 self.refresh(*regions)
 
-    def _paint(self, old: Sequence[Line], new: Sequence[Line], rows: Sequence[int]) -> bool:
+    def _paint(self, rows: Sequence[Line], changed: Sequence[int]) -> bool:
         """Draw past Textual where the app can do that."""
         painter: Painter | None = getattr(self.app, "painter", None)
-        return painter is not None and painter.paint(self, old, new, rows)
+        return painter is not None and painter.paint(self, rows, changed)
 
     def recolor(self, palette: Palette) -> None:
         """Draw everything anew in another palette."""

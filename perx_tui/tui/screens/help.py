@@ -58,7 +58,7 @@ class HelpScreen(ModalScreen[None]):
     """Any of its keys closes it again."""
 
     DEFAULT_CSS = """
-    HelpScreen { align: center middle; background: $background 60%; }
+    HelpScreen { align: center middle; background: $background; }
     HelpScreen > Container {
         width: 80; max-width: 100%; height: auto; max-height: 100%; padding: 0 2; overflow-y: auto;
         background: $background; border: round $primary; border-title-color: $foreground; border-title-style: bold;
