@@ -143,6 +143,7 @@ class Experience:
     def __init__(self, fresh: Segments, older: Segments | None) -> None:
         self.stores = [fresh] if older is None or not len(older) else [fresh, older]
         self.fresh = len(fresh)
+        self._excluded: Tensor | None = None
 
     def __len__(self) -> int:
         return sum(len(store) for store in self.stores)
@@ -224,6 +225,7 @@ class Experience:
         The whole segment goes: the advantages of its sound steps reach over the others. Priorities become 0, so that
         schemes that go by them no longer draw it; the rest draw it without learning from it.
         """
+        self._excluded = bad if self._excluded is None else self._excluded | bad
         at = 0
         for place, store in enumerate(self.stores):
             gone = bad[at : at + len(store)]
@@ -241,18 +243,25 @@ class Experience:
         """Copies of the `count` segments (or all there are) that stay for the next iteration; None for none.
 
         `refill`: "topk", the highest metric; "recent", the newest, of one iteration the highest metric first; "random".
+        Segments that were excluded do not stay.
         """
-        count = min(count, len(self))
+        sound = None if self._excluded is None else (~self._excluded).nonzero().squeeze(1)
+        count = min(count, len(self) if sound is None else len(sound))
         if count == 0:
             return None
+        if sound is not None:
+            metric = metric[sound]
         if refill == "random":
-            chosen = torch.randperm(len(self), generator=generator, device=metric.device)[:count]
+            chosen = torch.randperm(len(metric), generator=generator, device=metric.device)[:count]
         elif refill == "topk":
             chosen = metric.topk(count).indices
         else:
             order = metric.argsort(descending=True, stable=True)
-            newest = self.iterations()[order].argsort(descending=True, stable=True)
+            iterations = self.iterations() if sound is None else self.iterations()[sound]
+            newest = iterations[order].argsort(descending=True, stable=True)
             chosen = order[newest][:count]
+        if sound is not None:
+            chosen = sound[chosen]
         chosen = chosen.sort().values
         return concatenate([store.select(index) for store, index in self._parts(chosen)])
 

@@ -269,6 +269,17 @@ def test_a_masked_segment_has_no_priority_and_its_agent_forgets(make_trainer: Ma
     assert trainer.experience.stores[0].masks is not None
 
 
+@pytest.mark.parametrize("refill", ["topk", "recent", "random"])
+def test_a_segment_that_was_left_out_is_not_kept(make_trainer: Make, refill: str) -> None:
+    trainer = make_trainer("run.on_nan=skip", "replay.factor=4", f"replay.refill={refill}")
+    poison_horizon(trainer, set_reward(math.nan), range(2, 3))
+    for _ in range(3):
+        trainer.iterate()
+    assert trainer.archive is not None
+    kept = sorted(zip(trainer.archive.iteration.tolist(), trainer.archive.agent.tolist(), strict=True))
+    assert kept == [(turn, agent) for turn in (1, 2, 3) for agent in range(8) if (turn, agent) != (2, 3)]
+
+
 def test_with_every_segment_left_out_the_weights_stay_as_they_are(make_trainer: Make) -> None:
     def poison(buffer: Any) -> None:
         buffer.rewards[0] = math.nan
