@@ -21,7 +21,7 @@ class GraphedCall:
         self._plain = device.type != "cuda"
         self._warm = False
         self.bytes = 0
-        """Memory that the graph keeps for what is computed inside it."""
+        """Memory that the graph keeps for what is computed inside it, beyond what torch counts as allocated."""
 
     def __call__(self) -> None:
         if self._plain or not self._warm:
@@ -44,7 +44,10 @@ class GraphedCall:
         # With the default mode a question to the driver from any other thread, such as one that reads the GPU's
         # temperature, would break the recording.
         with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            before = torch.cuda.memory_reserved(self._device)
+            before = self._unallocated()
             self._work()
-            self.bytes = torch.cuda.memory_reserved(self._device) - before
+            self.bytes = self._unallocated() - before
         return graph
+
+    def _unallocated(self) -> int:
+        return torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
