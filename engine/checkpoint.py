@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from engine import strict_json
+from engine.disk_space import size_text
 from engine.durable import DISK, Disk, new_folder, reason, write_file
 from engine.errors import CheckpointError, RunError
 
@@ -184,6 +185,7 @@ def read_checkpoint(path: Path, groups: Iterable[str] | None = None) -> Checkpoi
         raise _damaged(path, f"it has no group {missing[0]!r}, only {', '.join(manifest.groups) or 'none'}")
     for group in wanted:
         _check_size(path, group, manifest.groups[group])
+    _check_memory(path, sum(manifest.groups[group].bytes for group in wanted))
     return Checkpoint(
         tensors={group: _read_group(path, group, manifest.groups[group]) for group in wanted},
         manifest=manifest.content,
@@ -337,6 +339,18 @@ def _check_size(path: Path, group: str, spec: GroupSpec) -> None:
         raise _damaged(path, f"{name} has {size} bytes, the manifest says {spec.bytes}")
 
 
+def _check_memory(path: Path, size: int) -> None:
+    """A file may be as large as its manifest says and hold nothing but a hole: that is no reason to fill the memory."""
+    import psutil
+
+    available = psutil.virtual_memory().available
+    if size > available:
+        raise CheckpointError(
+            f"checkpoint {path.name!r} cannot be used: reading it takes {size_text(size)} of memory, "
+            f"{size_text(available)} are available"
+        )
+
+
 def _read_group(path: Path, group: str, spec: GroupSpec) -> dict[str, torch.Tensor]:
     import safetensors
     import safetensors.torch
@@ -359,8 +373,8 @@ def _read_group(path: Path, group: str, spec: GroupSpec) -> dict[str, torch.Tens
 def _header_tensors(path: Path, name: str, data: bytes) -> dict[str, TensorSpec]:
     """Dtypes and shapes as the safetensors header tells them (8 bytes of length, then JSON)."""
     (length,) = struct.unpack_from("<Q", data)
-    if length > len(data) - 8:
-        raise _damaged(path, f"the header of {name} is longer than the file")
+    if length > min(len(data) - 8, MANIFEST_BYTES):
+        raise _damaged(path, f"the header of {name} is longer than the file, or than {MANIFEST_BYTES} bytes")
     try:
         header = strict_json.loads(data[8 : 8 + length])
         return {

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,22 @@ def test_a_shape_larger_than_the_file_is_refused_before_it_is_allocated(saved: P
     assert "larger than its file" in error_of(saved)
     resign(saved, {"groups": {"policy": group_entry(saved, tensors=huge, bytes=1 << 70)}})
     assert "the manifest says" in error_of(saved)
+
+
+def test_a_file_with_a_hole_of_ten_terabytes_is_not_read(saved: Path) -> None:
+    """The sizes agree, and the file takes no room on the disk: it is the memory that would be full."""
+    size = 10 * 10**12
+    os.truncate(saved / "policy.safetensors", size)
+    shape = [(size - 1000) // 4]
+    resign(
+        saved, {"groups": {"policy": group_entry(saved, bytes=size, tensors={"w": {"dtype": "F32", "shape": shape}})}}
+    )
+    tracemalloc.start()
+    said = error_of(saved)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "takes 10000.0 GB (10,000,000,000,000 bytes) of memory" in said
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize(
