@@ -17,8 +17,7 @@ MOST = 6
 """Pinned metrics: as many as there are hues that anyone can tell apart."""
 
 HUES = ("green", "orange", "blue", "purple", "yellow", "red")
-MARKERS = ("●", "▲", "■", "◆", "▼", "+")
-PLAIN_MARKERS = ("o", "^", "#", "x", "v", "+")
+MARKERS = ("●", "▲", "■", "×", "▼", "+")
 
 SMOOTHING = (0.0, 0.01, 0.03, 0.1)
 """Reach of the smoothing as a share of the whole axis, by level."""
