@@ -14,37 +14,33 @@ import torch
 
 from c_envs.device import device_program
 from engine.device_environments import DeviceBatch
+from engine.device_program import CudaLauncher
 
 COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 HOST = torch.device("cpu")
+HOST_STREAM = 0x7F00_1234_5678
+"""An address, as wide as a stream's."""
 
 
-class HostLauncher:
-    """Runs the kernels of one environment's program on the CPU. `launched` counts them by name."""
+def host_launcher(name: str, config: Mapping[str, object], folder: Path) -> CudaLauncher:
+    """The launcher that a GPU gets, over a library that has the driver's calls and runs the kernels on the CPU.
 
-    def __init__(self, name: str, config: Mapping[str, object], folder: Path) -> None:
-        if COMPILER is None:
-            pytest.skip("no C++ compiler here to build the device's kernels for the host")
-        program = device_program(name, config)
-        folder.mkdir(parents=True, exist_ok=True)
-        for header, text in program.headers.items():
-            (folder / header).write_text(text)
-        source, library = folder / f"{name}.cpp", folder / f"{name}.so"
-        source.write_text(program.source)
-        shim = Path(__file__).with_name("host_device.h")
-        flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        command = [COMPILER, *flags, f"-I{folder}", "-include", str(shim), str(source), "-o", str(library)]
-        built = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert built.returncode == 0, built.stderr
-        self._library = ctypes.CDLL(str(library))
-        self._block = ctypes.c_uint.in_dll(self._library, "host_block")
-        self.launched: dict[str, int] = {}
-
-    def launch(self, kernel: str, blocks: int, *arguments: ctypes.Structure | ctypes.c_int64 | ctypes.c_uint64) -> None:
-        self.launched[kernel] = self.launched.get(kernel, 0) + 1
-        for block in range(blocks):
-            self._block.value = block
-            getattr(self._library, kernel)(*arguments)
+    `host_launches` and `host_stream` of its driver tell how often it was called and on which stream last.
+    """
+    if COMPILER is None:
+        pytest.skip("no C++ compiler here to build the device's kernels for the host")
+    program = device_program(name, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    for header, text in program.headers.items():
+        (folder / header).write_text(text)
+    source, library, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
+    source.write_text(program.source + '#include "host_driver.h"\n')
+    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    places = [f"-I{folder}", f"-I{here}", "-include", str(here / "host_device.h")]
+    command = [COMPILER, *flags, *places, str(source), "-o", str(library)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return CudaLauncher(ctypes.CDLL(str(library)), b"machine code", lambda: HOST_STREAM)
 
 
 def device_buffers(batch: DeviceBatch) -> dict[str, torch.Tensor]:

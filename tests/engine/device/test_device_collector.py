@@ -15,7 +15,7 @@ from engine.collector import Collector
 from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch
 from engine.trainer import Trainer
-from tests.engine.device.host_device import HOST, HostLauncher
+from tests.engine.device.host_device import HOST, host_launcher
 
 Make = Callable[..., Trainer]
 
@@ -32,7 +32,7 @@ def make_pair(make_trainer: Make, tmp_path: Path) -> Callable[..., tuple[Trainer
         device.batch = DeviceBatch(
             env.name,
             environments,
-            launcher=HostLauncher(env.name, env.config, tmp_path / "kernels"),
+            launcher=host_launcher(env.name, env.config, tmp_path / "kernels"),
             device=HOST,
             seed=train.seed,
             config=env.config,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import c_envs
 from engine.device_environments import DeviceBatch
 from engine.device_program import cuda_launcher
-from tests.engine.device.host_device import HOST, HostLauncher, device_buffers
+from tests.engine.device.host_device import HOST, device_buffers, host_launcher
 
 ENVIRONMENTS = 65
 """Two full blocks of threads and one thread more."""
@@ -54,7 +54,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         if key not in launchers:
             folder: Path = tmp_path_factory.mktemp(name)
             launchers[key] = (
-                HostLauncher(name, config, folder) if where == "host" else cuda_launcher(name, config, device)
+                host_launcher(name, config, folder) if where == "host" else cuda_launcher(name, config, device)
             )
         batch = DeviceBatch(name, environments, launcher=launchers[key], device=device, config=config, **options)
         batch.bind(**device_buffers(batch))

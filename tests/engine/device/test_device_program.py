@@ -19,7 +19,7 @@ from engine import device_program as edge
 from engine.device_environments import DeviceBatch
 from engine.errors import DeviceError
 from tests.engine.conftest import tiny_profile
-from tests.engine.device.host_device import HOST, device_buffers
+from tests.engine.device.host_device import HOST, HOST_STREAM, device_buffers, host_launcher
 
 CUDA = torch.device("cuda", 0)
 CODE = b"\x7fELF\0machine code\0"
@@ -204,6 +204,22 @@ def test_kernels_are_launched_on_the_stream_with_the_addresses_of_the_tensors() 
         assert each["layout"]["sums"] == batch._sums.data_ptr()
     constants = ctypes.string_at(step["layout"]["config"], 100)
     assert constants == c_envs.Batch("maze", 1, seed=9).constants()[:100]
+
+
+def test_a_real_library_gets_every_argument_whole(tmp_path: Path) -> None:
+    """Through ctypes to C: a stream's address of 64 bits, the struct by value, and the errors' words back."""
+    through = host_launcher("bandit", {}, tmp_path)
+    batch = DeviceBatch("bandit", 33, launcher=through, device=HOST, slots=1)
+    batch.bind(**device_buffers(batch))
+    batch.reset()
+    batch.step(0)
+    driver = through._driver
+    assert ctypes.c_uint.in_dll(driver, "host_launches").value == 3
+    assert ctypes.c_void_p.in_dll(driver, "host_stream").value == HOST_STREAM
+    with pytest.raises(
+        DeviceError, match=r"^cuLaunchKernel\(device_step, 0 blocks\): a host has no words for it \(1\)$"
+    ):
+        through.launch("device_step", 0, DeviceLayout())
 
 
 @pytest.mark.parametrize("call", ["cuModuleLoadData", "cuModuleGetFunction"])
