@@ -101,10 +101,10 @@ def _process_start_elsewhere(pid: int) -> str | None:
 
 
 def writer_lives(folder: Path, pid: object, start: object, host: object) -> bool:
-    """The process that run.json names (`pid`, its `process_start`, its host) still runs.
+    """The process that run.json names (`pid`, its `process_start`, its host) still runs, and writes this run.
 
-    Of another host only the lock can tell.
+    Of another host only the lock can tell. Here it tells a process that has gone on to other work since.
     """
-    if host != host_name():
-        return is_locked(folder)
-    return type(pid) is int and start is not None and process_start(pid) == start
+    if host == host_name() and not (type(pid) is int and start is not None and process_start(pid) == start):
+        return False
+    return is_locked(folder)

@@ -97,6 +97,34 @@ def test_another_process_that_got_the_same_number_does_not_keep_a_run_alive(fold
     assert run_info(folder.path).state == "lost"
 
 
+def test_a_living_process_that_got_a_dead_ones_number_does_not_keep_its_run_alive(folder: RunFolder) -> None:
+    """Only the start tells them apart: here two processes really live, and the record mixes them."""
+    children = []
+    for _ in range(2):
+        children.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+        time.sleep(0.03)  # more than a tick of the clock that starts are told by
+    try:
+        starts = [process_start(child.pid) for child in children]
+        assert None not in starts
+        folder.set_state("running", pid=children[0].pid, process_start=starts[0])
+        assert run_info(folder.path).state == "running"
+        if starts[0] == starts[1]:
+            pytest.skip("both began in one tick of the clock")
+        folder.set_state("running", pid=children[0].pid, process_start=starts[1])
+        assert run_info(folder.path).state == "lost"
+    finally:
+        for child in children:
+            child.communicate(b"\n")
+
+
+def test_a_process_that_lives_on_without_its_run_leaves_it_lost(folder: RunFolder) -> None:
+    """As after a full disk, where the end could not be written, in a process that trains the next seed."""
+    folder.set_state("running")
+    assert run_info(folder.path).state == "running"
+    folder.close()
+    assert run_info(folder.path).state == "lost"
+
+
 @pytest.mark.parametrize("pid", [None, "1", 0, -1, 2**40, True, 1.5])
 def test_a_process_number_that_is_none_is_not_alive(folder: RunFolder, pid: object) -> None:
     change(folder, state="running", pid=pid)

@@ -51,6 +51,7 @@ def test_a_detached_run_is_steered_from_attached_screens_until_one_stops_it(fold
     assert isinstance(pid, int)
     assert os.getsid(pid) == pid
     assert stat.S_IMODE((run / "control.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE(run.stat().st_mode) == 0o700
     assert (run / "detached.log").exists()
     with attached(folder) as terminal:
         terminal.wait_for("running")
@@ -98,6 +99,8 @@ def test_a_viewer_shows_that_the_training_process_was_killed(folder: Path) -> No
         terminal.wait_for("is gone without an end")
         terminal.press("q")
         assert terminal.wait() == 1
+    (listed,) = json.loads(answer(folder, "runs", "--json").stdout)
+    assert (listed["name"], listed["state"]) == (run.name, "lost")
     lost = answer(folder, "attach", run.name)
     assert lost.returncode == 2
     assert "is lost, nobody trains it; nothing else trains there" in lost.stderr
