@@ -64,20 +64,20 @@ class Learner:
         if self.deferred:
             self.undo = Undo((*self.parameters, *optimizer.moments().values()))
             self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
-        self.statistics = torch.zeros(len(STATISTICS), device=self.device)
-        self.grad_norm = torch.zeros((), device=self.device)
-        self.largest_ratio = torch.zeros((), device=self.device)
+        self.totals = self._nothing()
+        """Over the iteration's minibatches: sums of the statistics, sum of the gradient norms, the largest ratio."""
         self.updates = 0
         self.taken_back = 0
         """Minibatches that `metrics` found to have been taken back; they do not count as updates."""
         self.fault: str | None = None
         """The source of the first of them."""
 
+    def _nothing(self) -> tuple[Tensor, ...]:
+        return torch.zeros(len(STATISTICS), device=self.device), *torch.zeros(2, device=self.device).unbind()
+
     def start_iteration(self) -> None:
         """Statistics count from zero again."""
-        self.statistics = torch.zeros_like(self.statistics)
-        self.grad_norm = torch.zeros_like(self.grad_norm)
-        self.largest_ratio = torch.zeros_like(self.largest_ratio)
+        self.totals = self._nothing()
         self.updates = self.taken_back = 0
         self.fault = None
         if self.deferred:
@@ -132,32 +132,25 @@ class Learner:
         results = [piece for pieces in self.workers.run(work) for piece in pieces]
         if not single:
             timer.absorb(self.timers)
-        statistics, largest_ratio = self.statistics, self.largest_ratio
-        for done in results:
-            statistics = statistics + done.statistics
-            largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
         gradients = [
             sum(parts[1:], start=parts[0]) for parts in zip(*(done.gradients for done in results), strict=True)
         ]
         norms, norm = gradient_norms(gradients)
+        statistics, grad_norm, largest_ratio = self.totals
+        for done in results:
+            statistics = statistics + done.statistics
+            largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
+        totals: tuple[Tensor, ...] = (statistics, grad_norm + norm, largest_ratio)
         figures = torch.cat((statistics, norms, norm.unsqueeze(0)))
         finite = torch.isfinite(figures).all()
         if self.deferred:
             self.faults.observe(finite, self.updates, figures)
             self.undo.remember()
             results = [_where(finite, done, experience) for done in results]
-            statistics, norm, largest_ratio = (
-                torch.where(finite, new, old)
-                for new, old in (
-                    (statistics, self.statistics),
-                    (norm, torch.zeros_like(norm)),
-                    (largest_ratio, self.largest_ratio),
-                )
-            )
+            totals = tuple(torch.where(finite, new, old) for new, old in zip(totals, self.totals, strict=True))
         elif not bool(finite):
             raise MinibatchFault(minibatch_source(figures.tolist(), self.optimizer.names))
-        self.statistics, self.largest_ratio = statistics, largest_ratio
-        self.grad_norm = self.grad_norm + norm
+        self.totals = totals
         timer.lap("train/optimizer")
         for done in results:
             experience.write_back(done.segments, done.values, done.ratios)
@@ -174,7 +167,7 @@ class Learner:
         """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
         if not self.updates:
             return {}
-        figures = [self.statistics, self.grad_norm.unsqueeze(0), self.largest_ratio.unsqueeze(0)]
+        figures = [total.view(-1) for total in self.totals]
         values = torch.cat((*figures, self.faults.tensor()) if self.deferred else figures).tolist()
         record = values[len(STATISTICS) + 2 :]
         if record and record[0]:
