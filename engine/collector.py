@@ -22,6 +22,10 @@ from engine.rollout import RolloutBuffer
 Gate = Callable[[Timer], None]
 
 
+class CollectionAbandoned(Exception):
+    """Raised by a gate to give up the horizon under way."""
+
+
 @dataclass(slots=True)
 class Watch:
     """Which environment a front end looks at, and the bytes of its state before each step of the horizon."""
@@ -70,6 +74,19 @@ class Collector:
         """Starts every environment afresh, with empty recurrent states."""
         self.batch.reset()
         self.set_state(torch.zeros_like(self.buffer.state))
+
+    @property
+    def rewinds(self) -> bool:
+        """`rewind` can be called: the environments' states are on the host."""
+        return isinstance(self.batch, c_envs.Batch)
+
+    def rewind(self) -> None:
+        """Back to the beginning of a horizon that was given up, as though nothing of it had been collected."""
+        for index, state in enumerate(self.buffer.environments.numpy()):
+            self.batch.set_state(index, state.tobytes())
+        self.batch.statistics()  # Episodes that have ended meanwhile will end again.
+        self.set_state(self.buffer.state.clone())
+        self.resume_observations()
 
     def state(self) -> Tensor:
         """Recurrent state [layers, parts, N, hidden] that the next step starts from."""

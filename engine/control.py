@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.phases import Timer
+
+
+STOP_PATIENCE = 4.0
+"""Seconds that the iteration under way has to end by itself when a stop is asked for."""
 
 
 class Control:
@@ -24,6 +29,7 @@ class Control:
         self._iterations = 0
         self._checkpoint = False
         self._stop: bool | None = None
+        self._stop_by = 0.0
 
     @property
     def paused(self) -> bool:
@@ -34,6 +40,11 @@ class Control:
     def stopping(self) -> bool:
         """A stop was asked for."""
         return self._stop is not None
+
+    @property
+    def hurried(self) -> bool:
+        """A stop was asked for, and the iteration under way takes too long to wait for its end."""
+        return self._stop is not None and time.monotonic() >= self._stop_by
 
     @property
     def checkpoint_on_stop(self) -> bool:
@@ -68,8 +79,10 @@ class Control:
             self._go.set()
 
     def stop(self, checkpoint: bool) -> None:
-        """Ends training at the end of the iteration."""
+        """Ends training at the end of the iteration, or of the minibatch where that takes too long."""
         with self._lock:
+            if self._stop is None:
+                self._stop_by = time.monotonic() + STOP_PATIENCE
             self._stop = checkpoint
             self._go.set()
 

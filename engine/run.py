@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.alarm_watch import AlarmWatch
+from engine.collector import CollectionAbandoned
 from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
@@ -151,6 +152,8 @@ class Run:
         except NonFiniteError as error:
             self.recovery.recover(error)
             self._last_saved = trainer.iteration
+            return
+        except CollectionAbandoned:
             return
         self._publish(report)
         self.recovery.after_iteration()

@@ -176,7 +176,11 @@ class TrainingSession:
         self._inspected = wanted
 
     def stop(self, checkpoint: bool = True) -> None:
-        """Ends training at the end of the iteration, with a checkpoint unless told otherwise."""
+        """Ends training at the end of the iteration, with a checkpoint unless told otherwise.
+
+        An iteration that takes seconds more is cut short: what it has collected so far is given up, or the minibatches
+        that are left are owed. The checkpoint holds either, and a resumed run goes on from there.
+        """
         self._control.stop(checkpoint)
 
     def _main(self) -> None:
@@ -235,6 +239,7 @@ class TrainingSession:
             for key, _, value in self._edits:
                 edited = edited.with_value(key, value)
             self._profile, self._folder, self._run = edited, run.folder, run
+        run.trainer.hurried = lambda: control.hurried
         assert run.folder is not None
         self._serve(run.folder.path)
         try:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import c_envs
 from engine.advantages import AdvantageSettings
-from engine.collector import Collector, FusedCollector, Gate
+from engine.collector import CollectionAbandoned, Collector, FusedCollector, Gate
 from engine.device_choice import make_batch
 from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch
@@ -26,7 +26,7 @@ from engine.learner import Learner, LearnerSettings
 from engine.losses import LossSettings
 from engine.optimizer import Optimizer, OptimizerSettings
 from engine.parallel import Workers
-from engine.phases import CudaPhaseTimer, PhaseTimer
+from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
 from engine.policy import Policy
 from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
@@ -122,7 +122,10 @@ class Trainer:
         self.minibatch = ""
         """The minibatch under way, for messages."""
         self.owed_segments = 0.0
-        """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch."""
+        """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch, or the rest of an
+        iteration that was cut short."""
+        self.hurried: Callable[[], bool] = lambda: False
+        """Whether the iteration under way shall end as soon as a checkpoint can hold where it stands."""
 
     @property
     def progress(self) -> float:
@@ -142,7 +145,13 @@ class Trainer:
 
     def collect(self) -> None:
         """Steps every agent through one horizon and sets all that counts per iteration to zero."""
-        self.collector.collect(self.timer, self.gate, self.profile.train.reward_clamp)
+        generator = self.action_generator.get_state()
+        try:
+            self.collector.collect(self.timer, self._collecting, self.profile.train.reward_clamp)
+        except CollectionAbandoned:
+            self.collector.rewind()
+            self.action_generator.set_state(generator)
+            raise
         self.step += self.steps_per_iteration
         self.iteration += 1
         self.experience = Experience(self.buffer.segments(self.iteration), self.archive)
@@ -160,6 +169,12 @@ class Trainer:
             self.leave_out(torch.cat((fault.agents, older)), fault.source)
             self.collector.forget(fault.agents)
 
+    def _collecting(self, timer: Timer) -> None:
+        """The gate of the collector. What is not collected yet is lost without loss: the same steps come again."""
+        self.gate(timer)
+        if self.collector.rewinds and self.hurried():
+            raise CollectionAbandoned
+
     def minibatches(self) -> Iterator[int]:
         """As many turns as make the mean use of a segment equal to update_epochs.
 
@@ -171,6 +186,9 @@ class Trainer:
         self.owed_segments -= count * self.segments_per_minibatch
         for index in range(count):
             self.gate(self.timer)
+            if self.hurried():
+                self.owed_segments += (count - index) * self.segments_per_minibatch
+                return
             self.before_minibatch(index, count)
             self.minibatch = f"minibatch {index + 1} of {count}"
             yield index

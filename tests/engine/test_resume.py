@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.checkpoint import Checkpoint
+from engine.collector import CollectionAbandoned
 from engine.errors import CheckpointError
 from engine.resume import load_state, save_state
 from engine.trainer import Trainer
@@ -268,6 +269,53 @@ def test_edits_made_before_the_checkpoint_are_in_force_after_it() -> None:
     assert whole.differs(resumed(MAZE, checkpoint)) is not None, "without the edits"
     trainer.close()
     other.close()
+
+
+# --- a stop that cannot wait ---
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *CASES.values(),
+        ("breakout.toml", "train.fused=false"),
+        ("maze.toml", "train.threads=2", "env.agents=256", "train.minibatch=1024"),
+    ],
+)
+@pytest.mark.parametrize("step", [0, 7, 15])
+def test_a_horizon_that_was_given_up_leaves_no_trace(case: tuple[str, ...], step: int) -> None:
+    """The checkpoint is the one before it, to the last bit, and what follows is what would have followed."""
+    trainer, other = make(case), make(case)
+    for each in (trainer, other):
+        train(each)
+    before = copied(save_state(trainer, {}))
+    calls = iter(range(10_000))
+    trainer.hurried = lambda: next(calls) >= step
+    with pytest.raises(CollectionAbandoned):
+        trainer.iterate()
+    after = copied(save_state(trainer, {}))
+    assert Outcome([], [], before).differs(Outcome([], [], after)) is None
+    trainer.hurried = lambda: False
+    assert train(other).differs(train(trainer)) is None
+    for each in (trainer, other):
+        each.close()
+
+
+def test_an_iteration_that_is_cut_short_owes_what_it_did_not_do() -> None:
+    """No more minibatches; the checkpoint holds the debt, and a resumed run pays it: uses come out as promised."""
+    case = ("breakout.toml", "train.update_epochs=3", "train.minibatch=64")
+    trainer, resumed_one = make(case), make(case)
+    done: list[int] = []
+    trainer.before_minibatch = lambda index, count: done.append(index)
+    trainer.hurried = lambda: len(done) >= 2
+    report = trainer.iterate()
+    assert done == [0, 1]
+    assert report.metrics["train/minibatches"] == 2
+    assert report.metrics["replay/uses_mean"] == 1.0
+    load_state(resumed_one, copied(save_state(trainer, {})))
+    assert resumed_one.iterate().metrics["replay/uses_mean"] == 3.0 + 2.0
+    for each in (trainer, resumed_one):
+        each.close()
 
 
 # --- ill intent ---

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import RemoteSession
+from engine import RemoteSession, RunFolder
 
 from .program import ENDLESS, checkpoints, eventually, metrics, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
@@ -66,6 +66,26 @@ def test_a_signal_ends_a_run_in_time_with_a_checkpoint_and_the_terminal_as_it_wa
         assert b"Traceback" not in terminal.output
     assert checkpoints(run)[-1] == f"step-{steps(run):012d}"
     assert record(run)["state"] == "stopped"
+
+
+def test_an_iteration_that_takes_long_does_not_hold_up_the_end(folder: Path) -> None:
+    """The minibatch under way is finished; the checkpoint holds that many others are owed, and can be resumed."""
+    run = folder / "runs" / "run"
+    with run_on_terminal(folder, *LONG, "--headless") as terminal:
+        terminal.wait_for(lambda: (run / "control.sock").exists())
+        viewer = RemoteSession(run)
+        viewer.start()
+        assert viewer.wait_until_met(20)
+        terminal.wait_for(lambda: viewer.snapshot().stage.startswith("train"))
+        viewer.close()
+        viewer.join(5)
+        terminal.send(signal.SIGTERM)
+        sent = time.monotonic()
+        assert terminal.wait() == 143
+        assert time.monotonic() - sent < 10
+    found, checkpoint, damaged = RunFolder.read(run).newest_good()
+    assert (found.name, damaged) == (f"step-{steps(run):012d}", [])
+    assert checkpoint.manifest["owed_segments"] > 128, "more than a whole pass over the segments"
 
 
 @pytest.mark.parametrize("options", [(), ("--headless",)], ids=["screen", "headless"])
