@@ -113,7 +113,7 @@ def _spaced(found: Sequence[float], rows: int, *, log: bool = False) -> tuple[Sc
 
 
 def _fitted_log(low: float, high: float, rows: int, most: int) -> tuple[Scale, dict[int, float]]:
-    """Whole decades where there are some; within two decades 1, 2 and 5 in the nearest rows."""
+    """Whole decades where there are some; within two decades round numbers in the rows nearest to them."""
     if high - low >= 2:
         first, last = math.floor(low + 1e-9), math.ceil(high - 1e-9)
         step = math.ceil((last - first) / (most - 1))
@@ -121,19 +121,27 @@ def _fitted_log(low: float, high: float, rows: int, most: int) -> tuple[Scale, d
         return _spaced([float(first + step * k) for k in range(count)], rows, log=True)
     room = max(0.02, (high - low) * 0.04)
     scale = Scale(low - room, high + room, rows, log=True)
-    for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        values = [
-            factor * 10.0**power for power in range(math.floor(scale.low), math.ceil(scale.high)) for factor in factors
-        ]
-        places = {value: scale.row(value) for value in values if scale.low <= math.log10(value) <= scale.high}
-        rows_taken = sorted(row for row in places.values() if row is not None)
-        apart = all(b - a >= 2 for a, b in itertools.pairwise(rows_taken))
-        if len(places) <= most and apart:
+    powers = range(math.floor(scale.low), math.ceil(scale.high))
+    choices = [
+        [factor * 10.0**power for power in powers for factor in factors]
+        for factors in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+    ]
+    if high - low < 0.7:
+        choices.insert(0, ticks(10.0**scale.low, 10.0**scale.high, most))
+    for values in choices:
+        labels = _rows_of(values, scale)
+        places = sorted(labels)
+        if len(labels) <= most and all(after - before >= 2 for before, after in itertools.pairwise(places)):
             break
-    labels = {row: value for value, row in places.items() if row is not None}
     if len(labels) < 2:
         labels = {rows - 1: 10.0**scale.low, 0: 10.0**scale.high}
     return scale, labels
+
+
+def _rows_of(values: Sequence[float], scale: Scale) -> dict[int, float]:
+    """The values that lie within a logarithmic scale, by their rows from the top; of two in one row the larger."""
+    inside = [value for value in values if value > 0 and scale.low <= math.log10(value) <= scale.high]
+    return {row: value for value in sorted(inside) if (row := scale.row(value)) is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,15 +64,12 @@ class _Curve:
     """One pinned metric brought to the columns of a window."""
 
     place: int
-    key: str
     values: Sequence[float | None]
     raw: Sequence[float | None]
     reaches: Band
     """Smallest and largest value by dot column."""
     band: Band
     """The same by cell, where points are dense."""
-    low: float
-    high: float
 
 
 class MetricChart:
@@ -171,9 +168,7 @@ class MetricChart:
         return Picture(lines, tuple(placed))
 
     def _margin(self, history: History, place: int, rows: int) -> int:
-        curve = self._curve(history, place, Window(*self.choice.window(history), 60))
-        _, axis = self._scale([curve], rows)
-        return plotting.margin_of(axis)
+        return plotting.margin_of(self._scale(history, [place], rows)[1])
 
     def _plot(
         self,
@@ -188,19 +183,18 @@ class MetricChart:
         """Curves on one pair of axes: on one scale where their values are alike, otherwise each on its own, and the
         axis is that of the active one."""
         several = len(known) > 1
-        start, end = self.choice.window(history)
-        rough = Window(start, end, max(8, width - 8))
-        curves = [self._curve(history, place, rough) for place in known]
-        groups = [curves] if names.alike([curve.key for curve in curves]) else [[curve] for curve in curves]
-        scales = {curve.place: self._scale(group, rows) for group in groups for curve in group}
+        keys = [self.choice.pinned[place] for place in known]
+        groups = [list(known)] if names.alike(keys) else [[place] for place in known]
+        scales = {place: self._scale(history, group, rows) for group in groups for place in group}
         owner = self.choice.active if self.choice.active in scales else known[0]
         axis = scales[owner][1]
         axis = Axis(axis.ticks, axis.label, self.choice.look(owner)[0] if len(groups) > 1 else "dim", margin)
         span = width - plotting.margin_of(axis) - 1 - (plotting.LETTER_CELLS if several else 0)
-        window = Window(start, end, max(4, span))
+        window = Window(*self.choice.window(history), max(4, span))
         strokes: list[Stroke] = []
         for place in known:
-            strokes.extend(self._strokes(self._curve(history, place, window), scales[place][0], several))
+            curve = self._curve(history, place, window)
+            strokes.extend(self._strokes(curve, scales[place][0], several))
         label = chart.time_tick if self.choice.time else chart.step_tick
         drawn = plotting.plot(strokes, window, rows, axis, label, time=self.choice.time, x_labels=x_labels)
         return drawn, tuple(stroke for stroke in strokes if not stroke.under)
@@ -220,8 +214,7 @@ class MetricChart:
         return found
 
     def _curve(self, history: History, place: int, window: Window) -> _Curve:
-        key = self.choice.pinned[place]
-        series = history.series(key)
+        series = history.series(self.choice.pinned[place])
         assert series is not None
         xs, count = self.choice.xs(series), 2 * window.span
         raw = chart.columns(xs, series.ys, window.start, window.end, count)
@@ -230,12 +223,7 @@ class MetricChart:
             smooth = chart.smoothed(xs, series.ys, self.choice.reach(history))
             values = chart.columns(xs, smooth, window.start, window.end, count)
         reaches, band = self._spread_of(series, xs, window)
-        numbers = [value for value in (*values, *raw) if value is not None]
-        numbers.extend(number for pair in reaches if pair is not None for number in pair)
-        shown = [number for number in numbers if not self.choice.log or number > 0]
-        self._hidden = self._hidden or len(shown) < len(numbers)
-        low, high = min(shown, default=math.nan), max(shown, default=math.nan)
-        return _Curve(place, key, values, raw, reaches, band, low, high)
+        return _Curve(place, values, raw, reaches, band)
 
     def _spread_of(self, series: Series, xs: Sequence[float], window: Window) -> tuple[Band, Band]:
         """Smallest and largest value by dot column and, where points are dense, by cell."""
@@ -252,20 +240,37 @@ class MetricChart:
             cells_.append((min(low for low, _ in both), max(high for _, high in both)) if both else None)
         return found, cells_
 
-    def _scale(self, curves: Sequence[_Curve], rows: int) -> tuple[Scale, Axis]:
-        low = min((curve.low for curve in curves if math.isfinite(curve.low)), default=math.nan)
-        high = max((curve.high for curve in curves if math.isfinite(curve.high)), default=math.nan)
-        key = curves[0].key
-        log = self.choice.log
-        if not math.isfinite(low):
-            low, high = (1.0, 10.0) if log else (0.0, 1.0)
-        elif not log and low >= 0 and (2 * low < high or (key.startswith("episode/") and self.choice.viewport.whole)):
-            low = 0.0
-        if log and low == high:
-            low, high = low / 2, high * 2
+    def _scale(self, history: History, places: Sequence[int], rows: int) -> tuple[Scale, Axis]:
+        """One scale for what these metrics have in the window, with the ticks of its axis."""
+        found = [self._range(history, self.choice.pinned[place]) for place in places]
+        known = [ends for ends in found if ends is not None]
+        key, log = self.choice.pinned[places[0]], self.choice.log
+        low, high = (1.0, 10.0) if log else (0.0, 1.0)
+        if known:
+            low, high = min(low for low, _ in known), max(high for _, high in known)
+            from_zero = 2 * low < high or (key.startswith("episode/") and self.choice.viewport.whole)
+            if not log and low >= 0 and from_zero:
+                low = 0.0
+            elif log and low == high:
+                low, high = low / 2, high * 2
         scale, ticks = chart.fitted(low, high, rows, log=log)
         label = chart.percent_tick if names.info(key).unit == "share" else chart.number_tick
         return scale, Axis(ticks, label)
+
+    def _range(self, history: History, key: str) -> tuple[float, float] | None:
+        """The smallest and the largest value that can be shown in the window and just beside it."""
+        series = history.series(key)
+        assert series is not None
+        start, end = self.choice.window(history)
+        xs = self.choice.xs(series)
+        inside = slice(max(0, bisect_left(xs, start) - 1), bisect_right(xs, end) + 1)
+        lows, highs = (series.lows, series.highs) if self._spread else (series.ys, series.ys)
+        low, high = min(lows[inside], default=math.nan), max(highs[inside], default=math.nan)
+        if self.choice.log and not low > 0:
+            self._hidden = True
+            low = min((value for value in lows[inside] if value > 0), default=math.nan)
+            low = min((value for value in highs[inside] if value > 0), default=math.nan) if low != low else low
+        return (low, high) if low <= high else None
 
     # ---- words ----
 

@@ -74,6 +74,8 @@ def test_a_logarithmic_scale_has_decades_or_ones_twos_and_fives() -> None:
     assert sorted(decades.values()) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0])
     _, within = chart.fitted(0.8, 30.0, 20, log=True)
     assert sorted(within.values()) == pytest.approx([1, 2, 5, 10, 20])
+    _, close = chart.fitted(0.29, 0.48, 20, log=True)
+    assert sorted(close.values()) == pytest.approx([0.3, 0.35, 0.4, 0.45, 0.5])
 
 
 def test_what_a_logarithm_does_not_have_gets_no_place() -> None:
@@ -194,10 +196,11 @@ def test_no_smoothing_leaves_the_points_and_values_that_are_not_finite_are_passe
 # ---- the x axis ----
 
 
-@given(st.floats(0, 1e9), st.floats(1e-3, 1e9), st.integers(10, 200), st.booleans())
+@given(st.floats(0, 1e9), st.floats(1e-5, 1e9), st.integers(10, 200), st.booleans())
 def test_labels_of_the_x_axis_are_whole_apart_and_under_their_ticks(
     start: float, width: float, span: int, time: bool
 ) -> None:
+    width = max(width, 1e-5 * start)  # the narrowest window
     window = Window(start, start + width, span)
     label = chart.time_tick if time else chart.step_tick
     rule, text = chart.x_axis(window, 4, label, time=time)
