@@ -7,13 +7,24 @@ from collections import Counter
 import pytest
 
 from perx_tui.tui import PerxApp
-from perx_tui.tui.keys import EDITOR_KEYS, GROUPS, KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, Key
+from perx_tui.tui.keys import (
+    ALARM_KEYS,
+    CHART_KEYS,
+    EDITOR_KEYS,
+    GROUPS,
+    KEYS,
+    PRIORITIZATION_KEYS,
+    VIEWER_KEYS,
+    Key,
+)
+from perx_tui.tui.screens.alarms import AlarmScreen
+from perx_tui.tui.screens.chart import ChartScreen
 from perx_tui.tui.screens.editor import EditorScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 
-TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS)
+TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +34,8 @@ TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS)
         (PRIORITIZATION_KEYS, PrioritizationScreen),
         (VIEWER_KEYS, SegmentScreen),
         (EDITOR_KEYS, EditorScreen),
+        (ALARM_KEYS, AlarmScreen),
+        (CHART_KEYS, ChartScreen),
     ],
 )
 def test_every_action_of_the_tables_exists(table: tuple[Key, ...], screen: type) -> None:
