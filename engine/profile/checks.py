@@ -203,7 +203,7 @@ def check_agreement(settings: Settings, device: str) -> Iterator[Problem]:
     if env.device == "cuda" and device == "cpu" and train.device in ("auto", "cpu"):
         yield Problem(
             ("env", "device"),
-            "needs the network on a GPU, too: write it below [on.cuda.env], where it does not reach the CPU",
+            'needs the network on a GPU: write train.device = "cuda", too, or this key below [on.cuda.env]',
             '"cuda"',
         )
     if train.precision == "bfloat16" and device == "cpu" and train.device in ("auto", "cpu"):

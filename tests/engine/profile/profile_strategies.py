@@ -80,7 +80,15 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
     """The tree of a valid profile: some keys with any value they allow, a variant for some devices."""
     tree: dict[str, dict[str, Any]] = {"env": {"name": draw(st.sampled_from(["breakout", "maze"]))}}
     fields = {field.key: field for field in static_fields()}
-    tied = {"env.name", "env.agents", "train.horizon", "train.minibatch", "train.warmup", "train.precision"}
+    tied = {
+        "env.name",
+        "env.agents",
+        "train.horizon",
+        "train.minibatch",
+        "train.warmup",
+        "train.precision",
+        "env.device",
+    }
     free = [field for key, field in fields.items() if key not in tied]
     for field in draw(st.lists(st.sampled_from(free), unique_by=lambda field: field.key, max_size=12)):
         tree.setdefault(field.section, {})[field.leaf] = draw(values(field))
@@ -92,6 +100,7 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
     train["warmup"] = draw(st.integers(0, train.get("total_steps", 30_000_000)))
     if train.get("device", "auto").startswith("cuda"):
         train["precision"] = draw(st.sampled_from(["float32", "bfloat16"]))
+        tree["env"]["device"] = draw(st.sampled_from(["auto", "cpu", "cuda"]))
     variants = {}
     may_differ = [field for field in free if field.key not in {"train.device", "train.total_steps"}]
     for device in draw(st.sets(st.sampled_from(["cpu", "cuda"]))):

@@ -109,6 +109,18 @@ def test_an_edit_that_no_device_can_follow_is_told_at_once() -> None:
     assert [each.rpartition(" (on ")[2] for each in problems] == ["cpu)", "cuda)"]
 
 
+def test_environments_go_to_a_gpu_with_the_network_alone() -> None:
+    text = '[env]\nname = "breakout"\ndevice = "cuda"\n'
+    assert fault(lambda: Profile.from_toml(text, "p")) == (
+        'p.toml: env.device = "cuda" needs the network on a GPU: write train.device = "cuda", too, or this key below '
+        "[on.cuda.env] (on cpu)"
+    )
+    assert Profile.from_toml(text + "[train]\ndevice = 'cuda'\n").for_device("cuda").env.device == "cuda"
+    variant = Profile.from_toml(document("[on.cuda.env]", "device = 'cuda'"))
+    assert (variant.for_device("cuda").env.device, variant.for_device("cpu").env.device) == ("cuda", "auto")
+    assert Profile.from_toml(variant.for_device("cuda").to_toml()).env.device == "cuda"
+
+
 def test_bfloat16_is_for_gpus() -> None:
     text = document("[train]", "precision = 'bfloat16'")
     assert fault(lambda: Profile.from_toml(text, "p")) == (
