@@ -93,7 +93,7 @@ def _started_with() -> Mapping[str, str]:
             given = Path("/proc/self/environ").read_bytes().split(b"\0")
         except OSError:
             return now
-        if not any(entry.startswith(b"LC_CTYPE=") for entry in given):
+        if not any(entry.startswith(b"LC_CTYPE=") and entry != b"LC_CTYPE=" for entry in given):
             del now["LC_CTYPE"]
     return now
 
