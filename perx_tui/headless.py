@@ -101,7 +101,9 @@ class JsonLines:
         try:
             for row in self._session.history(self._printed):
                 iteration = int(row["iteration"])
-                raised = [alarm.name for alarm in snapshot.alarms if alarm.iteration <= iteration]
+                # A rollback leaves alarms behind that were raised in iterations which are done again.
+                newest = snapshot.iteration
+                raised = [each.name for each in snapshot.alarms if not iteration < each.iteration <= newest]
                 emit({**self._labels, **row, **({"alarms": raised} if raised else {})})
                 self._printed = iteration
         except (BrokenPipeError, ConnectionResetError):
