@@ -1,6 +1,6 @@
-"""The engine learns: sanity environments, each solved by its shipped profile within 50,000 steps.
+"""The engine learns: sanity environments, each solved by its shipped profile within 50,000 steps, and mazes.
 
-All of them over three seeds take a minute or two: `pytest -m slow tests/test_learning.py`.
+The sanity environments over three seeds take a minute or two, the mazes more: `pytest -m slow tests/test_learning.py`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ OPTIMUM = {
 """The mean score of the best policy."""
 
 
-def train(name: str, runs: Path, *sets: str) -> tuple[float, Path]:
-    """The mean score over the last tenth of a run of STEPS steps, and its folder."""
-    profile = Profile.load(f"{name}.toml", [f"train.total_steps={STEPS}", *sets])
-    session = TrainingSession(profile, runs=runs)
+def train(name: str, runs: Path, *sets: str, steps: int | None = STEPS, seconds: float = 100) -> tuple[float, Path]:
+    """The mean score over the last tenth of a run of `steps` steps (None: those of the profile), and its folder."""
+    total = [] if steps is None else [f"train.total_steps={steps}"]
+    session = TrainingSession(Profile.load(f"{name}.toml", [*total, *sets]), runs=runs)
     session.start()
-    assert session.join(100)
+    assert session.join(seconds)
     assert session.snapshot().state == "finished", session.snapshot().error
     assert session.folder is not None
     scores = [row["episode/score"] for row in session.history() if "episode/score" in row]
@@ -73,3 +73,28 @@ def test_three_agents_learn_their_answers_too(seed: int, tmp_path: Path) -> None
     sets = ("env.config.agents=3", "env.agents=60", "train.minibatch=240", f"train.seed={seed}")
     score, _ = train("multiagent", tmp_path, *sets)
     assert score >= 0.95
+
+
+def success(run: Path, *sets: str) -> float:
+    """Share of 200 episodes that reach the goal."""
+    results = list(Player(run, seed=5, sets=sets).episodes(200))
+    return sum(result.score for result in results) / len(results)
+
+
+@pytest.mark.slow
+def test_mazes_of_all_sizes_teach_to_search_the_largest(tmp_path: Path) -> None:
+    """Also levels that training never showed."""
+    score, run = train("maze", tmp_path, steps=None, seconds=3600)
+    assert score >= 0.9
+    assert success(run, "env.config.map_size=31") >= 0.9
+    assert success(run, "env.config.map_size=31", "train.seed=1000") >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_one_maze_is_learned_by_heart(seed: int, tmp_path: Path) -> None:
+    """What was learned is that maze: in another one the policy is lost."""
+    score, run = train("maze-fixed", tmp_path, f"train.seed={seed}", steps=None, seconds=1800)
+    assert score >= 0.95
+    assert success(run) >= 0.95
+    assert success(run, "train.seed=1000") < 0.9
