@@ -14,8 +14,9 @@ from textual.geometry import Size
 if TYPE_CHECKING:
     from perx_tui.tui.painting import Painter
 
-_SETTLED_SECONDS = 0.1
-"""After a resize: by then Textual has drawn the new size."""
+_RESIZE_SECONDS = 0.1
+"""From one size that is drawn to the next: a window that is dragged passes through hundreds, and each costs a whole
+screen. By then Textual has drawn a size."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -33,20 +34,30 @@ class TerminalDriver(LinuxDriver):
     _busy = False
     _next: int | None = None
     _drawn_size: Size | None = None
+    _look: asyncio.TimerHandle | None = None
+    """The newest look at the size, done or still to come."""
 
     def start_application_mode(self) -> None:
-        """As Textual does, and look again after every resize."""
+        """As Textual does, but resizes are taken one after another."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self._forget()
         loop, tell = asyncio.get_running_loop(), signal.getsignal(signal.SIGWINCH)
 
         def resized(number: int, frame: Any) -> None:
-            if callable(tell):
-                tell(number, frame)
-            loop.call_soon_threadsafe(self._forget)
-            loop.call_soon_threadsafe(loop.call_later, _SETTLED_SECONDS, self._redraw)
+            loop.call_soon_threadsafe(self._after_resize, loop, tell)
 
         signal.signal(signal.SIGWINCH, resized)
+
+    def _after_resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
+        """Let Textual look at the size, at once or, where it has just done so, soon."""
+        if self._look is None or self._look.when() <= loop.time():
+            last = self._look.when() if self._look is not None else 0.0
+            self._look = loop.call_at(max(loop.time(), last + _RESIZE_SECONDS), self._resize, loop, tell)
+
+    def _resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
+        self._forget()
+        tell(signal.SIGWINCH, None)
+        loop.call_later(_RESIZE_SECONDS, self._redraw)
 
     def _redraw(self) -> None:
         """Draw everything anew where the size is the one that was drawn last."""

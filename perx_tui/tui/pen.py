@@ -168,7 +168,7 @@ class Sheet:
     def put(self, x: int, y: int, cells: Sequence[Cell]) -> None:
         """Cells from `x` of row `y` on, of which those are sent that differ from what stands there."""
         width, height = self._size
-        cells = cells[: width - x]
+        cells = cells[: max(0, width - x)]
         if not 0 <= y < height or not cells or x < 0:
             return
         row = self._rows.get(y)
