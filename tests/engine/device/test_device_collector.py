@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_leaves
 from engine.collector import Collector
 from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch
+from engine.policy import Policy
+from engine.rollout import RolloutBuffer
 from engine.trainer import Trainer
 from tests.engine.device.host_device import HOST, host_launcher
 
@@ -119,6 +121,30 @@ def test_a_horizon_asks_the_device_nothing(
     with HostTalk() as talk:
         plain.collect()
     assert "aten::_local_scalar_dense" in talk.found, "the plain collector asks: the test can tell"
+
+
+class NoLauncher:
+    """Counts launches of kernels that nobody runs."""
+
+    def __init__(self) -> None:
+        self.launches = 0
+
+    def launch(self, kernel: str, blocks: int, *arguments: object) -> None:
+        self.launches += 1
+
+
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("max_steps", [0, 5, 1000])
+def test_no_tensor_of_a_horizon_lies_elsewhere(core: str, max_steps: int) -> None:
+    """On torch's meta device, where an operation with a tensor of the CPU is an error as on a GPU."""
+    meta, launcher = torch.device("meta"), NoLauncher()
+    batch = DeviceBatch("breakout", 64, launcher=launcher, device=meta, slots=16, config={"max_steps": max_steps})
+    policy = Policy(batch.spec.observation_size, 3, core=core, hidden=16).to(meta)
+    buffer = RolloutBuffer(16, 64, batch.spec.observation_size, policy.initial_state(64, meta), meta)
+    collector = DeviceCollector(batch, policy, buffer, torch.Generator())
+    with torch.no_grad():
+        collector.graph()
+    assert launcher.launches == 16
 
 
 def test_training_on_the_device_is_training(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
