@@ -146,7 +146,8 @@ CHART_KEYS: tuple[Key, ...] = (
     Key("s", "s", "smooth", "Smooth more, or not", AXES, "screen.smooth", 12),
     Key("w", "w", "save", "Save as CSV, SVG, PNG", PROGRAM, "screen.save", 14),
     Key("y", "y", "copy", "Copy the values shown", PROGRAM, "screen.copy", 15),
-    Key("escape,f", "esc", "back", "Back", PROGRAM, "screen.back", 1),
+    Key("f,g", "g", "", "Close the charts", PROGRAM, "screen.close"),
+    _BACK,
     replace(_HELP, rank=16),
 )
 """Keys of the chart screen; those of the app that it does not name stay in force."""

@@ -267,6 +267,10 @@ class ChartScreen(FullScreen):
         else:
             self.dismiss()
 
+    def action_close(self) -> None:
+        """Straight back to where one came from; crosshair and window stay."""
+        self.dismiss()
+
     def _leave(self) -> None:
         self.metrics.typing = False
         self.metrics.narrow("")

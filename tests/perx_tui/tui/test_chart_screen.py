@@ -65,10 +65,13 @@ async def test_it_opens_by_its_key_and_in_place_of_a_larger_curve_panel(opening:
 
 async def test_the_same_key_closes_it() -> None:
     async with staged(FakeSession(), SMALL) as stage:
-        await stage.press("g")
-        assert isinstance(stage.app.screen, ChartScreen)
-        await stage.press("g")
-        assert not isinstance(stage.app.screen, ChartScreen)
+        await stage.tick()
+        for key in ("g", "f"):
+            await stage.press("g", "end")
+            assert isinstance(stage.app.screen, ChartScreen)
+            await stage.press(key)
+            assert not isinstance(stage.app.screen, ChartScreen)
+            assert charts(stage).cursor is not None, "it is where it was when one comes back"
 
 
 async def test_without_a_point_it_says_so() -> None:

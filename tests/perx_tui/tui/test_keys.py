@@ -14,6 +14,7 @@ from perx_tui.tui.keys import (
     GROUPS,
     KEYS,
     PRIORITIZATION_KEYS,
+    SEARCH_KEYS,
     VIEWER_KEYS,
     Key,
 )
@@ -24,7 +25,7 @@ from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 
-TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS)
+TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS, SEARCH_KEYS)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART
         (EDITOR_KEYS, EditorScreen),
         (ALARM_KEYS, AlarmScreen),
         (CHART_KEYS, ChartScreen),
+        (SEARCH_KEYS, ChartScreen),
     ],
 )
 def test_every_action_of_the_tables_exists(table: tuple[Key, ...], screen: type) -> None:
