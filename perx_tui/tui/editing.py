@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine import FieldInfo
+from perx_tui.tui.finding import rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +98,7 @@ def find(fields: Sequence[FieldInfo], typed: str) -> list[FieldInfo]:
         return sorted(fields, key=lambda info: not info.live)
     found = []
     for order, info in enumerate(fields):
-        rank = _rank(info, wanted)
-        if rank is not None:
-            found.append((not info.live, rank, order, info))
+        likely = rank(info.key, info.leaf, info.help, wanted)
+        if likely is not None:
+            found.append((not info.live, likely, order, info))
     return [info for *_, info in sorted(found, key=lambda entry: entry[:3])]
-
-
-def _rank(info: FieldInfo, wanted: str) -> int | None:
-    if wanted in info.leaf:
-        return 0 if info.leaf.startswith(wanted) else 1
-    if wanted in info.key:
-        return 2
-    letters = iter(info.key)
-    if all(letter in letters for letter in wanted):
-        return 3
-    return 4 if wanted in "".join(info.help.lower().split()) else None

@@ -47,8 +47,11 @@ class Series:
             return
         if len(self.xs) >= CAPACITY:
             self._merge()
-        for column, value in ((self.xs, x), (self.times, time), (self.ys, y), (self.lows, y), (self.highs, y)):
-            column.append(value)
+        self.xs.append(x)
+        self.times.append(time)
+        self.ys.append(y)
+        self.lows.append(y)
+        self.highs.append(y)
         self._filled = 1
 
     def _merge(self) -> None:
