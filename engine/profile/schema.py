@@ -253,6 +253,16 @@ class UiSection(Section):
         pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
         help="colours of the terminal application; the command palette lists them",
     )
+    budget: float = option(
+        0.02,
+        low=0.002,
+        high=1,
+        unit="of wall time",
+        help="share of a core that the screen may take; above it, it slows",
+    )
+    slow_link: bool = option(
+        False, help="drawn so seldom that 5 kB/s suffice: for a slow line; --slow-link does the same"
+    )
     ascii: bool = option(False, help="only ASCII characters on the screen, as a terminal without UTF-8 gets anyway")
 
 

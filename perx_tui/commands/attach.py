@@ -28,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "run", nargs="?", metavar="RUN", help="name, beginning of a name, or path of the run (default: the newest live)"
     )
     types.add_runs(parser)
+    parser.add_argument("--slow-link", action="store_true", help="draw so seldom that 5 kB/s suffice")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
             episode_fps=look.episode_fps,
             theme=look.theme,
             ascii_only=look.ascii,
+            budget=look.budget,
+            slow_link=look.slow_link or arguments.slow_link,
         )
     finally:
         session.close()

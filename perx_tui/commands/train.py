@@ -58,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--resume", metavar="RUN", help="go on with a run: its name, or the path of its folder")
     how = parser.add_argument_group("how it shows")
     how.add_argument("--headless", action="store_true", help="no TUI: progress on standard error")
+    how.add_argument("--slow-link", action="store_true", help="draw so seldom that 5 kB/s suffice (sets ui.slow_link)")
     how.add_argument(
         "--json", action="store_true", help="headless, with one JSON object per iteration on standard output"
     )
@@ -136,7 +137,13 @@ def _show(session: TrainingSession, signals: StopSignals) -> None:
 
     look = session.profile.ui
     result = run_app(
-        session, refresh=look.refresh, episode_fps=look.episode_fps, theme=look.theme, ascii_only=look.ascii
+        session,
+        refresh=look.refresh,
+        episode_fps=look.episode_fps,
+        theme=look.theme,
+        ascii_only=look.ascii,
+        budget=look.budget,
+        slow_link=look.slow_link,
     )
     with contextlib.suppress(RuntimeError):
         session.start()  # The TUI does so after its first picture; it may have ended before.
@@ -185,7 +192,7 @@ def _options(arguments: argparse.Namespace) -> list[str]:
         value = getattr(arguments, name)
         if value is not None:
             options.append(f"--{name}={value}")
-    return options
+    return options + (["--slow-link"] if arguments.slow_link else [])
 
 
 def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
@@ -197,6 +204,8 @@ def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
         sets.append(f"train.device={json.dumps(arguments.device)}")
     if arguments.seed is not None:
         sets.append(f"train.seed={arguments.seed}")
+    if arguments.slow_link:
+        sets.append("ui.slow_link=true")
     if arguments.steps is not None:
         sets.append(f"train.total_steps={arguments.steps}")
     if arguments.resume is None:

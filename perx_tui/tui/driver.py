@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+from textual.message import Message
 
 if TYPE_CHECKING:
     from perx_tui.tui.painting import Painter
@@ -71,6 +72,12 @@ class TerminalDriver(LinuxDriver):
         painter: Painter | None = getattr(self._app, "painter", None)
         if painter is not None:
             painter.forget()
+
+    def process_message(self, message: Message) -> None:
+        """Answers to the painter's questions are for nobody else."""
+        painter: Painter | None = getattr(self._app, "painter", None)
+        if painter is None or not painter.link.heard(message):
+            super().process_message(message)
 
     def _sigtstp_application(self, *arguments: Any) -> None:
         self._one_by_one(signal.SIGTSTP, self._suspend)

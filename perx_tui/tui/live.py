@@ -21,6 +21,7 @@ from perx_tui.tui.chart_choice import Choice
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.editing import Edits
 from perx_tui.tui.history import History
+from perx_tui.tui.pace import UNFOCUSED_SECONDS, Governor, Pace
 from perx_tui.tui.painting import Painter
 from perx_tui.tui.pending import Pending
 from perx_tui.tui.picture import Picture
@@ -78,10 +79,13 @@ class LiveApp(App[Result]):
         hung_up: Callable[[], bool] = lambda: False,
         cost: Callable[[], str] = lambda: "",
         chart_memory: ChartMemory | None = None,
+        budget: float = 1.0,
+        used: Callable[[], float] = time.thread_time,
     ) -> None:
         """With `attached` the session trains in another process. `refresh` and `episode_fps` are per second. `backlog`
         tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away; `cost` says
-        what the screen costs; `chart_memory` keeps what the charts show for the next time."""
+        what the screen costs; `chart_memory` keeps what the charts show for the next time. `budget` is the share of
+        wall time that the screen may take, and `used` the seconds of processor time that it has taken."""
         super().__init__()
         self.session = session
         self.view = View(snapshot=session.snapshot())
@@ -93,6 +97,8 @@ class LiveApp(App[Result]):
         self._backlog = backlog
         self._hung_up = hung_up
         self._cost = cost
+        self._governor = Governor(budget, clock, used)
+        self._numbers, self._pictures = Pace(1.0 / refresh), Pace(1.0 / episode_fps)
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._left: Result | None = None
         self._history = History()
@@ -120,7 +126,7 @@ class LiveApp(App[Result]):
         if problem := self._chart_memory.load(self._charts):
             self._notice, self._notice_until = problem, clock() + 2 * _NOTICE_SECONDS
         self.palette = self._make_palette()
-        self.painter = Painter(self)
+        self.painter = Painter(self, clock)
         self.dashboard = Dashboard(self.palette)
 
     # ---- life ----
@@ -149,8 +155,8 @@ class LiveApp(App[Result]):
             self.session.start()
         self.tick()
         self._timers_kept = [
-            self.set_interval(self._refresh_interval, self.tick),
-            self.set_interval(1.0 / self._episode_fps, self.play),
+            self.set_interval(self._refresh_interval, self._paced_tick),
+            self.set_interval(1.0 / self._episode_fps, self._paced_play),
         ]
 
     def leave(self, result: Result) -> None:
@@ -160,6 +166,25 @@ class LiveApp(App[Result]):
             self._event_loop.call_soon_threadsafe(self.exit, result)
 
     # ---- refreshing ----
+
+    def _paced_tick(self) -> None:
+        """Refresh, unless the budget or a terminal without the focus asks for patience. An answer is not kept back."""
+        self._governor.measure()
+        stretch = self._governor.stretch if self.app_focus else UNFOCUSED_SECONDS / self._refresh_interval
+        if self._numbers.due(self._clock(), stretch) or self._pending is not None:
+            self.tick()
+
+    def _paced_play(self) -> None:
+        if self._pictures.due(self._clock(), self._governor.stretch):
+            self.play()
+
+    def watch_app_focus(self, focused: bool) -> None:
+        """Where the terminal tells that nobody looks at it, pictures stop; they go on when somebody does again."""
+        for timer in self._timers_kept[1:]:
+            timer.resume() if focused else timer.pause()
+        if self._timers_kept:
+            self._numbers = Pace(self._refresh_interval)
+            self.tick()
 
     def tick(self) -> None:
         """Read the newest snapshot and show what it changes. Skipped while the terminal still takes the last frame."""
@@ -215,7 +240,7 @@ class LiveApp(App[Result]):
             self.session.profile,
             self._edits,
             self._clock(),
-            self._cost(),
+            self._cost() if self.app_focus else "no focus: every 5 s",
             self._charts,
         )
         full = self._full

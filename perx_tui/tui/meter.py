@@ -1,4 +1,4 @@
-"""What the screen itself costs: the share of a core its thread takes, and bytes at the terminal."""
+"""What the screen itself costs: the share of a core its threads take, and bytes at the terminal."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ class Meter:
         self._text = ""
 
     def text(self) -> str:
-        """Such as "ui 3% 6 kB/s"; empty until there is something to tell."""
+        """Such as "ui 1.3% 6.0 kB/s"; empty until there is something to tell."""
         now = self._clock()
         if self._last is None:
             self._last = now, self._used(), self._written()
         elif now - self._last[0] >= _WINDOW:
             (before, used, written), self._last = self._last, (now, self._used(), self._written())
-            share = (self._last[1] - used) / (now - before)
+            share = 100 * max(0.0, self._last[1] - used) / (now - before)
             rate = (self._last[2] - written) / (now - before) / 1000
-            self._text = f"ui {100 * share:.0f}% {rate:.0f} kB/s"
+            self._text = f"ui {_short(share)}% {_short(rate)} kB/s"
         return self._text
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"

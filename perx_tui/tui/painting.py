@@ -8,7 +8,8 @@ cells are sent that the terminal does not show yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +25,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from perx_tui.tui.lines import Line
+from perx_tui.tui.link import Link
 from perx_tui.tui.panel import Lines
 from perx_tui.tui.pen import Look, Sheet, cells_of, look
 from perx_tui.tui.theme import Palette
@@ -34,7 +36,8 @@ _SYSTEMS = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT, "tru
 class Painter:
     """Writes an app's screen. Refuses where only Textual knows what is to be seen."""
 
-    def __init__(self, app: App[Any]) -> None:
+    def __init__(self, app: App[Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self.link = Link(clock)
         self._app = app
         self._sheet = Sheet()
         self._map: dict[Widget, Any] | None = None
@@ -104,7 +107,8 @@ class Painter:
         text = self._sheet.take()
         driver = self._app._driver
         if text and driver is not None:
-            driver.write(f"{SYNC_START}{text}{SYNC_END}" if self._app._sync_available else text)
+            whole = f"{SYNC_START}{text}{SYNC_END}" if self._app._sync_available else text
+            driver.write(whole + self.link.question())
 
     @property
     def _ready(self) -> bool:

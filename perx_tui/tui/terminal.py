@@ -33,6 +33,8 @@ class TerminalFile(io.TextIOBase):
         self._descriptor = descriptor
         self._buffer: list[str] = []
         self.gone = False
+        self.busy = False
+        """There is text that the terminal has not taken yet."""
         self.bytes_written = 0
 
     def fileno(self) -> int:
@@ -49,6 +51,7 @@ class TerminalFile(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Keep text until `flush`."""
+        self.busy = True
         self._buffer.append(text)
         return len(text)
 
@@ -57,16 +60,21 @@ class TerminalFile(io.TextIOBase):
         data = "".join(self._buffer).encode(*self._encoding)
         self._buffer.clear()
         while data and not self.gone:
-            try:
-                written = os.write(self._descriptor, data)
-            except BlockingIOError:
-                select.select([], [self._descriptor], [], 1.0)
-                continue
-            except OSError:
-                self.gone = True
-                return
-            self.bytes_written += written
-            data = data[written:]
+            data = data[self._take(data) :]
+        self.busy = False
+
+    def _take(self, data: bytes) -> int:
+        """How many bytes the terminal takes now."""
+        try:
+            written = os.write(self._descriptor, data)
+        except BlockingIOError:
+            select.select([], [self._descriptor], [], 1.0)
+            return 0
+        except OSError:
+            self.gone = True
+            return 0
+        self.bytes_written += written
+        return written
 
 
 def hung_up(descriptor: int) -> bool:

@@ -28,7 +28,7 @@ run.checkpoint_every* run.keep_checkpoints* run.on_nan* run.on_hangup*
 alarms.enabled* alarms.warmup* alarms.raise_after* alarms.clear_after* alarms.entropy_low* alarms.grad_norm_high*
 alarms.kl_high* alarms.clip_fraction_high* alarms.explained_variance_low* alarms.explained_variance_after*
 alarms.sps_low* alarms.uses_high* alarms.ess_low* alarms.disk_free_low* alarms.gpu_memory_high*
-ui.refresh ui.episode_fps ui.theme ui.ascii
+ui.refresh ui.episode_fps ui.theme ui.budget ui.slow_link ui.ascii
 """
 """Every key there is, the live ones with a star. A change is a decision: saved runs rest on it."""
 

@@ -1,7 +1,7 @@
 """Runs the app on a session that trains nothing, and prints why it ended: the program of the pseudo-terminal tests.
 
 Arguments: seconds an iteration takes; a mode ("noisy": a thread writes to descriptors 1 and 2 all the time; "nohup":
-hang-up signals are blocked; "faulty": its snapshots break after a while); a file for the result.
+hang-up signals are blocked; "faulty": its snapshots break after a while; "slow-link"); a file for the result.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     if "faulty" in sys.argv:
         threading.Timer(1.5, lambda: setattr(session, "current", None)).start()
-    result = run_app(session)
+    result = run_app(session, slow_link="slow-link" in sys.argv)
     with contextlib.suppress(OSError):
         print(f"result {result}", flush=True)
     if len(sys.argv) > 3:

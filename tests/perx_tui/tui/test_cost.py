@@ -19,9 +19,11 @@ def test_the_meter_tells_share_and_rate_over_its_window() -> None:
     now, used, written = 1.0, 0.5, 100_000
     assert meter.text() == ""
     now, used, written = 5.0, 0.2, 40_000
-    assert meter.text() == "ui 4% 8 kB/s"
+    assert meter.text() == "ui 4.0% 8.0 kB/s"
     now, used, written = 6.0, 5.0, 900_000
-    assert meter.text() == "ui 4% 8 kB/s"
+    assert meter.text() == "ui 4.0% 8.0 kB/s"
+    now, used, written = 9.0, 0.9, 90_000
+    assert meter.text() == "ui 18% 12 kB/s"
 
 
 async def test_the_cost_stands_in_the_footer_where_there_is_room() -> None:
