@@ -34,7 +34,6 @@ class TerminalDriver(LinuxDriver):
     _suspended = False
     _busy = False
     _next: int | None = None
-    _drawn_size: Size | None = None
     _look: asyncio.TimerHandle | None = None
     """The newest look at the size, done or still to come."""
 
@@ -57,15 +56,14 @@ class TerminalDriver(LinuxDriver):
 
     def _resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         self._forget()
+        loop.call_later(_RESIZE_SECONDS, self._redraw, self._app.size)
         tell(signal.SIGWINCH, None)
-        loop.call_later(_RESIZE_SECONDS, self._redraw)
 
-    def _redraw(self) -> None:
-        """Draw everything anew where the size is the one that was drawn last."""
-        if self._app.size == self._drawn_size and self._app.screen_stack:
+    def _redraw(self, before: Size) -> None:
+        """Draw everything anew where the size is again what it was before."""
+        if self._app.size == before and self._app.screen_stack:
             self._forget()
             self._app.screen.refresh()
-        self._drawn_size = self._app.size
 
     def _forget(self) -> None:
         """What the terminal shows is not known any more."""

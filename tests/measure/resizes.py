@@ -1,6 +1,6 @@
 """What resizes cost, and what they leave: `make resizes`, or
 
-    python -m tests.measure.resizes [--count 2000] [--rate 20] [--block 100] [--threads 1] [--seed 1]
+    python -m tests.measure.resizes [--count 2000] [--rate 20] [--block 200] [--threads 1] [--seed 1]
 
 Breakout trains on a terminal that gets `count` sizes from 1x1 to 500x200, `rate` a second, in blocks with blocks of
 quiet between them. Told are the steps per second of both kinds of blocks (worth something only on a machine that does
@@ -27,8 +27,9 @@ from pathlib import Path
 from .screens import Screen, adopt_orphans, wait_until
 
 NAME = "resized"
-SIZES = ((80, 24), (120, 36), (160, 48), (200, 60), (60, 15), (30, 8))
-LIVE = re.compile(r"ui +\d+ *% +[\d.]+ k?B/s")
+SIZES = ((80, 24), (120, 36), (160, 48), (200, 60), (60, 15))
+TOO_SMALL = (30, 8)
+COST = re.compile(r"ui +\d+ *% +[\d.]+ k?B/s")
 PROGRAM = (sys.executable, "-m", "perx_tui")
 
 
@@ -49,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=20.0)
-    parser.add_argument("--block", type=int, default=100, help="resizes in a block")
+    parser.add_argument("--block", type=int, default=200, help="resizes in a block")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -88,12 +89,14 @@ def blocks(screen: Screen, run: Path, arguments: argparse.Namespace) -> tuple[li
 
 def block(screen: Screen, run: Path, generator: random.Random, count: int, seconds: float) -> Block:
     """Train for so long, with so many resizes. Steps are counted from one iteration's end to another's."""
+    screen.emulated = False
     began, before, busy = time.monotonic(), clock(run), threads(screen.pid)
     for number in range(count):
         screen.resize(generator.randint(1, 500), generator.randint(1, 200))
         time.sleep(max(0.0, began + (number + 1) * seconds / count - time.monotonic()))
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     after, spent = clock(run), threads(screen.pid)
+    screen.emulated = True
     taken = {thread: spent[thread] - busy.get(thread, 0.0) for thread in spent}
     main_thread = taken.pop(screen.pid)
     return Block(after[0] - before[0], after[1] - before[1], max(taken.values()), main_thread, count)
@@ -124,6 +127,8 @@ def told(quiet: list[Block], resized: list[Block]) -> None:
     """The figures of both kinds of blocks side by side."""
     for name, kind in (("quiet", quiet), ("resized", resized)):
         seconds, steps_done = sum(each.seconds for each in kind), sum(each.steps for each in kind)
+        if not steps_done:
+            raise SystemExit("no iteration ended in a block: take longer ones (--block)")
         print(
             f"{name:<8} {sum(each.resizes for each in kind):5} resizes  {steps_done / seconds:8,.0f} steps/s  trainer "
             f"{1e6 * sum(each.trainer for each in kind) / steps_done:.2f} s per million steps  screen "
@@ -151,17 +156,40 @@ def compare(screen: Screen, folder: Path, environment: dict[str, str]) -> int:
         screen.resize(columns, lines)
         fresh = Screen([*PROGRAM, "attach", NAME], folder, environment, columns, lines)
         time.sleep(6)
-        shown, expected = (LIVE.sub("", each.text()).splitlines() for each in (screen, fresh))
+        shown, expected = (still(each.text()) for each in (screen, fresh))
         fresh.close()
         different = [(a, b) for a, b in zip(shown, expected, strict=True) if a.rstrip() != b.rstrip()]
         print(f"{columns}x{lines}: {len(different)} rows differ from a fresh screen")
         for a, b in different:
             print(f"  resized  {a}\n  fresh    {b}")
         faults += len(different)
+    screen.resize(*TOO_SMALL)
+    if not screen.shows("is too small", seconds=20):
+        print("30x8 is not told to be too small:\n" + screen.text())
+        faults += 1
     if screen.traceback or not screen.alive:
         print(f"a traceback, or an end with {screen.code}: {screen.last_output}")
         faults += 1
     return 1 if faults else 0
+
+
+def still(text: str) -> list[str]:
+    """The rows of a screen without what moves: the game, which is played on, and what the screen costs, with the keys
+    that give way to it."""
+    rows = text.splitlines()
+    if COST.search(rows[-1]):
+        rows[-1] = rows[-1][: len(rows[-1]) // 2]
+    top = next((number for number, row in enumerate(rows) if " episode · " in row), None)
+    if top is None:
+        return rows
+    left = rows[top].rindex("╭", 0, rows[top].index(" episode · "))
+    right = rows[top].index("╮", left)
+    for number in range(top, len(rows)):
+        row = rows[number]
+        rows[number] = row[:left] + row[right + 1 :]
+        if row[left : left + 1] == "╰":
+            break
+    return rows
 
 
 if __name__ == "__main__":

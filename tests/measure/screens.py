@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -26,6 +27,9 @@ SHELL = Path(__file__).with_name("job_shell.py")
 EMULATED = 240 * 70
 """Cells of the largest screen that is emulated: the emulator is slow, and a larger one is only drained."""
 TRACEBACK = b"Traceback (most recent call last)"
+EVIDENCE = 30_000
+"""Bytes of a traceback that are kept."""
+_CONTROL = re.compile(r"\x1b(?:\[[0-9;?<>=]*[ -/]*[@-~]|[@-_])|\r")
 _SET_CHILD_SUBREAPER = 36
 
 
@@ -47,7 +51,10 @@ class Screen:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._frozen = False
+        self.emulated = True
+        """Whether the screen is kept; it costs more than the program whose output it is."""
         self._tail = b""
+        self._evidence = b""
         self.traceback = False
         """It has shown a traceback at some time."""
         self.pid = 0
@@ -196,11 +203,15 @@ class Screen:
 
     def _show(self, data: bytes) -> None:
         self.bytes += len(data)
-        if TRACEBACK in self._tail + data:
+        self._tail += data
+        if self.traceback:
+            self._evidence = (self._evidence + data)[:EVIDENCE]
+        elif TRACEBACK in self._tail:
             self.traceback = True
-        self._tail = (self._tail + data)[-4096:]
+            self._evidence = self._tail[self._tail.index(TRACEBACK) :]
+        self._tail = self._tail[-4096:]
         with self._lock, contextlib.suppress(Exception):  # the emulator knows less than terminals do
-            if self.size[0] * self.size[1] <= EMULATED:
+            if self.emulated and self.size[0] * self.size[1] <= EMULATED:
                 self._stream.feed(data)
 
     def _learn(self, line: str) -> None:
@@ -214,8 +225,8 @@ class Screen:
 
     @property
     def last_output(self) -> str:
-        """The end of what it wrote, for a report."""
-        return self._tail.decode("utf-8", "replace")
+        """A traceback, or the end of what it wrote, for a report."""
+        return _CONTROL.sub("", (self._evidence or self._tail).decode("utf-8", "replace"))
 
 
 def wait_until(condition: Callable[[], object], seconds: float, pause: float = 0.05) -> bool:
