@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 SOURCES := $(wildcard pyproject.toml setup.py MANIFEST.in c_envs/*.[ch] c_envs/*/*.[ch] engine/*.[ch] engine/*/*.[ch])
 CODE := c_envs engine perx_tui
 
-.PHONY: run test lint types test-c test-python test-gpu bench setup clean help
+.PHONY: run test lint types test-c test-python test-gpu bench soak resizes fuzz sanitize setup clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,10 @@ help:
 	@echo "make test-gpu the tests that need a GPU; elsewhere they are skipped and say so"
 	@echo "make lint     format and lint checks, and the type checker"
 	@echo "make bench    how fast environments and training are on this machine"
+	@echo "make soak     an hour of training under pauses, edits, viewers, resizes, signals and kills (ARGS=\"--minutes 3\")"
+	@echo "make resizes  2,000 sizes of the terminal while it trains: what they cost and what they leave"
+	@echo "make fuzz     100,000 hostile profiles, requests and answers"
+	@echo "make sanitize 10 million random steps of each environment under the sanitizers"
 	@echo "make clean    remove what was built; runs/ stays"
 
 run: $(STAMPS)/installed
@@ -51,6 +55,13 @@ test-gpu: $(STAMPS)/installed $(STAMPS)/developer
 bench: $(STAMPS)/installed
 	@$(BIN)/python -m c_envs.bench
 	@$(BIN)/perx-tui bench $(ARGS)
+
+# Proofs that take too long for every change; each ends with what it found, and with an error where that was a fault.
+soak resizes fuzz: $(STAMPS)/installed $(STAMPS)/developer
+	@$(BIN)/python -m tests.measure.$@ $(ARGS)
+
+sanitize:
+	$(MAKE) --no-print-directory -C c_envs sanitize $(ARGS)
 
 setup: $(STAMPS)/installed $(STAMPS)/developer
 

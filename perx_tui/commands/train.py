@@ -99,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         leave(128 + end.signum)
     except Exception as error:
         session.stop(checkpoint=True)
-        session.join(CRASH_PATIENCE)
+        if session.is_alive:
+            session.join(CRASH_PATIENCE)
         report_crash(error, session.folder)
         return FAILED
     return _end(session, signals, arguments.runs)
