@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from c_envs.device import KERNELS, OPTIONS, THREADS, DeviceProgram, device_program
+from c_envs.device import KERNELS, OPTIONS, THREADS, DeviceLayout, DeviceProgram, device_program
 from engine.errors import DeviceError
 
 Load = Callable[[str], Any]
@@ -133,7 +133,11 @@ def cuda_launcher(name: str, config: Mapping[str, object], device: torch.device)
     with torch.cuda.device(device):
         # A context is current in a thread once torch has used the device there.
         torch.empty(1, device=device)
-        return CudaLauncher(driver, code, lambda: torch.cuda.current_stream(device).cuda_stream)
+        launcher = CudaLauncher(driver, code, lambda: torch.cuda.current_stream(device).cuda_stream)
+        # Tried on no environment, so that what cannot run is found here, where there is another way.
+        launcher.launch("device_reset", 1, DeviceLayout(), ctypes.c_uint64(0))
+        torch.cuda.synchronize(device)
+    return launcher
 
 
 def load_compiler(load: Load = ctypes.CDLL) -> Any:

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,6 +318,32 @@ def test_without_a_driver_the_error_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(edge.ctypes, "CDLL", missing)
     with pytest.raises(DeviceError, match=r"^the GPU's driver cannot be called: libcuda\.so\.1: cannot open"):
         edge.cuda_launcher("bandit", {}, CUDA)
+
+
+@pytest.mark.parametrize("refuse", ["", "cuLaunchKernel"])
+def test_a_program_is_compiled_for_the_card_and_tried_before_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, refuse: str
+) -> None:
+    library, driver, synchronized = FakeNvrtc(), FakeDriver(refuse), []
+    monkeypatch.setattr(edge, "load_compiler", lambda: library)
+    monkeypatch.setattr(edge.ctypes, "CDLL", lambda name: driver)
+    monkeypatch.setattr(torch, "empty", lambda *shape, device: None)
+    for name, value in {
+        "get_device_capability": (12, 0),
+        "device": contextlib.nullcontext(),
+        "current_stream": SimpleNamespace(cuda_stream=99),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronized.append)
+    if refuse:
+        with pytest.raises(DeviceError, match=r"^cuLaunchKernel\(device_reset, 1 blocks\): unspecified launch failure"):
+            edge.cuda_launcher("bandit", {}, CUDA)
+        return
+    edge.cuda_launcher("bandit", {}, CUDA)
+    assert library.options[-1] == b"--gpu-architecture=sm_120"
+    (trial,) = driver.launches
+    assert (trial["kernel"], trial["stream"], trial["layout"]["environments"]) == ("device_reset", 99, 0)
+    assert synchronized == [CUDA]
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_100"])
