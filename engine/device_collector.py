@@ -110,6 +110,8 @@ class DeviceCollector(Collector):
     def _value_cuts(self) -> None:
         """Values of the observations that episodes were cut at since the last call, each to the step of its end."""
         value = self.policy.step(self.final_observations, self._cut_state)[1]
+        # The gates make a number of what is infinite, which then nobody would find.
+        value = value.masked_fill(~torch.isfinite(self.final_observations).all(-1), torch.nan)
         horizon, final_values = self.buffer.horizon, self.buffer.final_values
         at = self._cut_at.clamp(max=horizon - 1).unsqueeze(0)
         kept = torch.where(self._cut_at < horizon, value, final_values.gather(0, at)[0])

@@ -163,6 +163,19 @@ def test_training_on_the_device_is_training(make_pair: Callable[..., tuple[Train
     assert plain.collector.crossing_bytes() == 0
 
 
+def test_an_infinite_last_observation_is_found(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
+    device, _ = make_pair("env.agents=8", "train.minibatch=16", "env.config.max_steps=5")
+    assert isinstance(device.collector, DeviceCollector)
+    device.collector.collect(device.timer, device.gate, 0.0)
+    assert device.collector.fault is None
+    device.collector.final_observations[3, 0] = torch.inf
+    device.collector._cut_at[3] = 7
+    with torch.no_grad():
+        device.collector._value_cuts()
+    assert device.buffer.final_values[7, 3].isnan()
+    assert device.buffer.final_values.isnan().sum() == 1
+
+
 def test_a_watched_environment_is_played_again(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
     device, plain = make_pair("env.agents=64", "train.horizon=64")
     for watched in (3, 40, None):
