@@ -97,7 +97,10 @@ class Screen:
         time.sleep(1.0)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Another size. The emulator begins anew: the program has to draw everything again."""
+        """Another size. The emulator begins anew: the program has to draw everything again. It is not told of the size
+        that it has already."""
+        if (columns, lines) == self.size:
+            return
         with self._lock:
             self.size = columns, lines
             if columns * lines <= EMULATED:
