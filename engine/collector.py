@@ -186,7 +186,7 @@ class Collector:
             index = torch.from_numpy(cut)
             observations = self.final_observations[rows][index].to(self.device)
             value = self.policy.step(observations, state[:, :, index.to(self.device)])[1]
-            # The kernels' fast exponentials may make a number of what is none, which then nobody would find.
+            # An infinite observation can end as a finite value (relu of -inf is 0), and then nobody would find it.
             value = value.masked_fill(~torch.isfinite(observations).all(-1), torch.nan)
             self.buffer.final_values[t, rows][index.to(self.device)] = value
 

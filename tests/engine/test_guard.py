@@ -102,16 +102,18 @@ def test_a_bad_observation_is_named_before_what_follows_from_it(make_trainer: Ma
 def test_a_bad_observation_at_a_time_limit_is_found(make_trainer: Make, path: str) -> None:
     """It is in no slot of the horizon; only the value that it bootstraps from tells of it."""
     trainer = make_trainer(path, "env.config.max_steps=7", "env.agents=8")
+    with torch.no_grad():
+        trainer.policy.encoder.weight[:, 1] = -1.0  # relu makes 0 of what comes of an infinite observation here
 
     class Batch:
-        """Writes one last observation that is not a number, and is the environment otherwise."""
+        """Writes one last observation that is infinite, and is the environment otherwise."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(trainer.batch, name)
 
         def step(self, t: int, *range_of_environments: int) -> None:
             trainer.batch.step(t, *range_of_environments)
-            trainer.collector.final_observations[2, 1] = math.nan
+            trainer.collector.final_observations[2, 1] = math.inf
 
     trainer.collector.batch = Batch()  # type: ignore[assignment]
     with pytest.raises(NonFiniteError, match=r"the value of the last observation of agent 2 .* at step 7 of 16 is nan"):
