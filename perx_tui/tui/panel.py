@@ -169,12 +169,9 @@ class Panel(Lines, can_focus=True):
                 return (("╰─ ", frame), *caption, (" " + "─" * rule + "╯", frame))
         return (("╰" + "─" * (width - 2) + "╯", frame),)
 
-    def on_focus(self) -> None:
-        """The frame shows the focus."""
-        self.redraw()
-
-    def on_blur(self) -> None:
-        """The frame shows the focus."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """The frame shows the focus. Textual's focus event comes before the focus itself."""
+        super().watch_has_focus(has_focus)
         self.redraw()
 
     def on_click(self, event: events.Click) -> None:

@@ -71,3 +71,16 @@ async def test_no_color_draws_the_game_in_letters(monkeypatch: pytest.MonkeyPatc
         text = "\n".join(stage.rows("episode"))
         assert "====" in text
         assert "▀" not in text
+
+
+async def test_a_panel_shows_the_focus_at_once_and_nothing_else_is_drawn_anew() -> None:
+    """Without waiting for the next refresh, and without a drawing of the whole screen."""
+    async with staged(FakeSession(), (160, 48)) as stage:
+        await stage.tick()
+        screen, panels = stage.app.screen, stage.app.dashboard.panels
+        await stage.press("4")
+        assert panels["losses"]._shown[0][0][1] == "blue"
+        assert not screen._repaint_required
+        await stage.press("5")
+        assert panels["losses"]._shown[0][0][1] == "frame"
+        assert panels["phases"]._shown[0][0][1] == "blue"
