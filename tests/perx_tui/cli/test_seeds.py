@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import Profile
+from engine import Profile, RunFolder
 from perx_tui.cli import main
 from perx_tui.errors import UsageError
 from perx_tui.seed_group import plan
@@ -110,8 +110,8 @@ def test_what_stands_under_a_members_name_decides_before_anything_is_trained(tmp
     write_run(tmp_path, "a-s3", rows([1.0]), "train.gamma=0.5", "train.clip=0.9", seed=3)
     with pytest.raises(UsageError, match=r"'a-s3' is there already and is another experiment: .* and 1 more"):
         plan(profile.with_value("train.seed", 1), 3, tmp_path, "a")
-    write_run(tmp_path, "b-s1", rows([1.0]), seed=1, state="running")
-    with pytest.raises(UsageError, match="'b-s1' trains in another process"):
+    training = write_run(tmp_path, "b-s1", rows([1.0]), seed=1, state="running")
+    with RunFolder.open(training), pytest.raises(UsageError, match="'b-s1' trains in another process"):
         plan(profile.with_value("train.seed", 1), 1, tmp_path, "b")
 
 
