@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import random
-import re
 import statistics
 import sys
 import tempfile
@@ -29,7 +28,6 @@ from .screens import Screen, adopt_orphans, wait_until
 NAME = "resized"
 SIZES = ((80, 24), (120, 36), (160, 48), (200, 60), (60, 15))
 TOO_SMALL = (30, 8)
-COST = re.compile(r"ui +\d+ *% +[\d.]+ k?B/s")
 PROGRAM = (sys.executable, "-m", "perx_tui")
 
 
@@ -177,8 +175,7 @@ def still(text: str) -> list[str]:
     """The rows of a screen without what moves: the game, which is played on, and what the screen costs, with the keys
     that give way to it."""
     rows = text.splitlines()
-    if COST.search(rows[-1]):
-        rows[-1] = rows[-1][: len(rows[-1]) // 2]
+    rows[-1] = rows[-1][:40]
     top = next((number for number, row in enumerate(rows) if " episode · " in row), None)
     if top is None:
         return rows
