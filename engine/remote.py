@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -23,12 +22,13 @@ from engine import strict_json, wire
 from engine.control_server import SOCKET, connect
 from engine.durable import reason
 from engine.errors import EngineError
+from engine.metric_history import HISTORY, MetricHistory, Metrics
 from engine.profile import Profile
 from engine.run_folder import RunFolder
 from engine.run_listing import ENDED, METRICS, RunInfo, read_record, run_info
 from engine.session import live_edit
 from engine.snapshot import LogLine, RunState, Snapshot
-from engine.telemetry import HISTORY, LOG_LINES
+from engine.telemetry import LOG_LINES
 from engine.wire import MAX_ANSWER, WireError
 
 ANSWER_SECONDS = 5.0
@@ -37,8 +37,6 @@ RETRY_SECONDS = 0.5
 COMMAND_SECONDS = 5.0
 """A command that could not be sent for so long is given up: nobody expects it any more."""
 _LINE = 1 << 20
-
-Metrics = Mapping[str, float]
 
 
 class RemoteSession:
@@ -60,7 +58,7 @@ class RemoteSession:
         self._raw = self._first(run_info(folder))
         self._notes: deque[LogLine] = deque(maxlen=20)
         self._snapshot = self._raw
-        self._history: deque[Metrics] = deque(maxlen=HISTORY)
+        self._history = MetricHistory()
         self._commands: deque[tuple[float, dict[str, Any]]] = deque(maxlen=100)
         self._wake = threading.Event()
         self._leaving = threading.Event()
@@ -126,11 +124,7 @@ class RemoteSession:
     def history(self, since: int = 0) -> list[Metrics]:
         """Metrics of the iterations after `since`, oldest first: at most 20,000. Of a longer past every second,
         fourth, ... iteration is kept."""
-        newest = list(self._history)
-        index = len(newest)
-        while index and newest[index - 1]["iteration"] > since:
-            index -= 1
-        return newest[index:]
+        return self._history.since(since)
 
     def renderer(self) -> c_envs.Renderer:
         """Draws the states that a Clip's frames hold."""
@@ -229,8 +223,7 @@ class RemoteSession:
         rollbacks = self._raw.rollbacks
         self._raw = dataclasses.replace(base, **fields)
         if self._raw.rollbacks != rollbacks:
-            while self._newest() > self._raw.resumed_iteration:
-                self._history.pop()
+            self._history.drop_after(self._raw.resumed_iteration)
         self._lost = ""
         self._publish()
         return self._raw.sequence
@@ -244,8 +237,8 @@ class RemoteSession:
             self._profile = Profile.from_toml(sent["toml"], name=sent["name"])
 
     def _follow_history(self) -> None:
-        while self._raw.iteration > self._newest():
-            answer = self._ask({"do": "history", "since": self._newest()})
+        while self._raw.iteration > self._history.iteration:
+            answer = self._ask({"do": "history", "since": self._history.iteration})
             self._take_in(wire.decode_rows(answer.get("rows")))
             if answer.get("more") is not True:
                 return
@@ -290,11 +283,8 @@ class RemoteSession:
         del self._inbox[: end + 1]
         return found
 
-    def _newest(self) -> int:
-        return int(self._history[-1]["iteration"]) if self._history else 0
-
     def _take_in(self, rows: list[Metrics]) -> None:
-        newest = self._newest()
+        newest = self._history.iteration
         self._history.extend(row for row in rows if row["iteration"] > newest)
 
     # ---- a run that is out of reach ----

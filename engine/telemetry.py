@@ -15,18 +15,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from engine.metric_history import HISTORY, MetricHistory, Metrics
 from engine.recorder import Recorder, Write
 from engine.run_folder import RunFolder
 from engine.snapshot import EMPTY, LogLine, Phase, Snapshot
 
 FLUSH_SECONDS = 5.0
 """How long a checkpoint, and the end of a run, wait for metrics and events to be on the disk."""
-HISTORY = 20_000
 LOG_LINES = 200
 SCORE_EPISODES = 100
 """Episodes that the score of a checkpoint is averaged over, at least."""
-
-Metrics = Mapping[str, float]
 
 
 class Telemetry:
@@ -35,7 +33,7 @@ class Telemetry:
     def __init__(self, **fields: Any) -> None:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(**fields)
-        self._history: deque[Metrics] = deque(maxlen=HISTORY)
+        self._history = MetricHistory()
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._recorder: Recorder | None = None
         self._scores: deque[tuple[float, float]] = deque()
@@ -46,11 +44,14 @@ class Telemetry:
         """From now on metrics and events also go to the run's files; `past` are the metrics of a resumed run."""
         with self._lock:
             self._recorder = Recorder(folder, self._tell)
-            self._history.extend(MappingProxyType(_numbers(metrics)) for metrics in past[-HISTORY:])
-            for metrics in self._history:
-                self._count_score(metrics)
-            if self._history:
-                self._replace(metrics=self._history[-1])
+            self._history.extend(_numbers(metrics) for metrics in past[-HISTORY:])
+            self._start_from_history()
+
+    def _start_from_history(self) -> None:
+        self._scores.clear()
+        for metrics in self._history.since():
+            self._count_score(metrics)
+        self._replace(metrics=self._history.newest() or EMPTY)
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot."""
@@ -58,12 +59,7 @@ class Telemetry:
 
     def history(self, since: int = 0) -> list[Metrics]:
         """Metrics of the iterations after `since`, oldest first."""
-        # A copy made by C code holds the interpreter's lock: no append can come between.
-        newest = list(self._history)
-        index = len(newest)
-        while index and newest[index - 1]["iteration"] > since:
-            index -= 1
-        return newest[index:]
+        return self._history.since(since)
 
     def update(self, **fields: Any) -> None:
         """Publishes a snapshot with other values in the given fields."""
@@ -96,7 +92,7 @@ class Telemetry:
             metrics["time"] = elapsed
             self._count_score(metrics)
             frozen = MappingProxyType(metrics)
-            self._history.append(frozen)
+            self._history.append(metrics)
             phases = tuple(
                 Phase(key.removeprefix("time/"), value)
                 for key, value in metrics.items()
@@ -124,18 +120,14 @@ class Telemetry:
     def rewind(self, *, step: int, iteration: int, elapsed: float, checkpoint: str) -> None:
         """The run goes back to a checkpoint: what was told of later iterations is forgotten, here and on disk."""
         with self._lock:
-            while self._history and self._history[-1]["iteration"] > iteration:
-                self._history.pop()
-            self._scores.clear()
-            for metrics in self._history:
-                self._count_score(metrics)
+            self._history.drop_after(iteration)
+            self._start_from_history()
             self._replace(
                 step=step,
                 iteration=iteration,
                 resumed_iteration=iteration,
                 rollbacks=self._snapshot.rollbacks + 1,
                 elapsed=elapsed,
-                metrics=self._history[-1] if self._history else EMPTY,
                 checkpoint=checkpoint,
                 checkpoint_step=step,
                 stage="",
