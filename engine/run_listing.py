@@ -101,11 +101,16 @@ def run_info(path: Path) -> RunInfo:
     record = read_record(path)
     if record is None:
         return RunInfo(name, path, "unreadable", bytes=size, started=_modified(path))
+    state = _state(path, record)
+    if state == "lost":
+        # A run writes its end before it lets go: it may have done both since the record was read.
+        record = read_record(path) or record
+        state = _state(path, record)
     last = _last_metrics(path / METRICS)
     return RunInfo(
         name=name,
         path=path,
-        state=_state(path, record),
+        state=state,
         step=_integer(last.get("step", record.get("step"))),
         total_steps=_integer(record.get("total_steps")),
         score=_number(last.get("episode/score", record.get("score"))),

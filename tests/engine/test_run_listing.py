@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine import run_listing
 from engine.errors import RunError
 from engine.run_folder import RunFolder
 from engine.run_listing import RunInfo, find_run, folder_bytes, list_runs, plain_text, run_info
@@ -115,6 +116,26 @@ def test_a_living_process_that_got_a_dead_ones_number_does_not_keep_its_run_aliv
     finally:
         for child in children:
             child.communicate(b"\n")
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(
+    folder: RunFolder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at its record and the look at its lock it writes its end and lets go."""
+    folder.set_state("running")
+    read, ended = run_listing.read_record, False
+
+    def read_then_end(path: Path) -> dict[str, Any] | None:
+        nonlocal ended
+        record = read(path)
+        if not ended:
+            ended = True
+            folder.set_state("finished")
+            folder.close()
+        return record
+
+    monkeypatch.setattr(run_listing, "read_record", read_then_end)
+    assert run_info(folder.path).state == "finished"
 
 
 def test_a_process_that_lives_on_without_its_run_leaves_it_lost(folder: RunFolder) -> None:
