@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from textual.app import SystemCommand
 from textual.binding import BindingType
@@ -26,6 +26,8 @@ from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, Choice, QuitScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import Palette
+
+AnyScreen = TypeVar("AnyScreen", bound=Screen[None])
 
 
 class PerxApp(LiveApp):
@@ -136,20 +138,17 @@ class PerxApp(LiveApp):
     def action_prioritization(self) -> None:
         """Open the prioritization screen; close it where it is on top."""
         if not self._bring_up(PrioritizationScreen):
-            self._open(PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment))
+            self._open(self._kept(PrioritizationScreen, self._prioritization_screen))
 
     def action_chart(self) -> None:
         """Open the chart screen; close it where it is on top."""
         if not self._bring_up(ChartScreen):
-            screen = ChartScreen(
-                self.palette, remember=self._remember, tell=self._tell, save=self._save_chart, copy=self._copy
-            )
-            self._open(screen)
+            self._open(self._kept(ChartScreen, self._chart_screen))
 
     def action_segment(self) -> None:
         """Open the segment viewer; close it where it is on top."""
         if not self._bring_up(SegmentScreen):
-            viewer = self._viewer()
+            viewer = self._kept(SegmentScreen, self._viewer)
             self._open(viewer)
             if self._watching.view is None:
                 viewer.ask("priority")
@@ -157,22 +156,44 @@ class PerxApp(LiveApp):
     def action_alarms(self) -> None:
         """Open the screen of the alarms; close it where it is on top."""
         if not self._bring_up(AlarmScreen):
-            self._open(AlarmScreen(self.palette))
+            self._open(self._kept(AlarmScreen, lambda: AlarmScreen(self.palette)))
 
     def action_editor(self) -> None:
         """Open the editor; close it where it is on top."""
         if not self._bring_up(EditorScreen):
-            refused, refresh = lambda: self._refused(self.session.snapshot()), lambda: self._show(self.view.snapshot)
-            self._open(EditorScreen(self.palette, self.session, refused, refresh))
+            self._open(self._kept(EditorScreen, self._editor))
+
+    def _prioritization_screen(self) -> PrioritizationScreen:
+        return PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment)
+
+    def _editor(self) -> EditorScreen:
+        refused, refresh = lambda: self._refused(self.session.snapshot()), lambda: self._show(self.view.snapshot)
+        return EditorScreen(self.palette, self.session, refused, refresh)
+
+    def _chart_screen(self) -> ChartScreen:
+        return ChartScreen(
+            self.palette, remember=self._remember, tell=self._tell, save=self._save_chart, copy=self._copy
+        )
 
     def _viewer(self) -> SegmentScreen:
         return SegmentScreen(self.palette, self.session, self._watching, self._painter(), self._clock)
 
     def _watch_segment(self, index: int) -> None:
         """The viewer on a segment of the table."""
-        viewer = self._viewer()
+        viewer = self._kept(SegmentScreen, self._viewer)
         self._open(viewer)
         viewer.ask("index", index)
+
+    def _kept(self, kind: type[AnyScreen], make: Callable[[], AnyScreen]) -> AnyScreen:
+        """The screen of a kind. It stays mounted when it is closed: to open it again takes half the time."""
+        kept = self._kept_screens.get(kind)
+        if kept is None:
+            kept = self._kept_screens[kind] = make()
+            self.install_screen(kept, kind.__name__)
+        elif kept in self.screen_stack:
+            return make()
+        assert isinstance(kept, kind)
+        return kept
 
     def _open(self, screen: FullScreen) -> None:
         self.push_screen(screen, lambda _: self._show(self.view.snapshot))
@@ -196,7 +217,9 @@ class PerxApp(LiveApp):
 
     def action_help(self) -> None:
         """Show the keys."""
-        self.push_screen(HelpScreen(self.palette, self.screen.table if isinstance(self.screen, FullScreen) else KEYS))
+        help_screen = self._kept(HelpScreen, lambda: HelpScreen(self.palette))
+        help_screen.list(self.screen.table if isinstance(self.screen, FullScreen) else KEYS)
+        self.push_screen(help_screen)
 
     # ---- taking along ----
 

@@ -29,6 +29,7 @@ from perx_tui.tui.playback import Playback
 from perx_tui.tui.remembered import ChartMemory
 from perx_tui.tui.replay_past import ReplayPast
 from perx_tui.tui.screens.full import FullScreen
+from perx_tui.tui.screens.help import HelpScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import DARK, THEMES, Palette
 from perx_tui.tui.view import View
@@ -117,6 +118,8 @@ class LiveApp(App[Result]):
         self._frozen = False
         self._failure_seen = False
         self._timers_kept: list[Timer] = []
+        self._kept_screens: dict[type[Screen[None]], Screen[None]] = {}
+        """Screens that stay mounted when they are closed."""
         for known in THEMES:
             self.register_theme(known)
         self.theme = theme if theme in self.available_themes else DARK.name
@@ -299,8 +302,8 @@ class LiveApp(App[Result]):
             self._picture.plain = self._colourless()
         for widget in self.dashboard.lines():
             widget.recolor(self.palette)
-        for screen in self.screen_stack:
-            if isinstance(screen, FullScreen):
+        for screen in {*self.screen_stack, *self._kept_screens.values()}:
+            if isinstance(screen, FullScreen | HelpScreen):
                 screen.recolor(self.palette)
 
     def _colourless(self) -> bool:

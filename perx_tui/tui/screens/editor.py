@@ -37,6 +37,12 @@ class EditorScreen(FullScreen):
         self.edits = EditsPanel(palette, id="edits")
         super().__init__(palette, EDITOR_KEYS, [self.list, self.detail, self.edits])
 
+    def on_screen_suspend(self) -> None:
+        """Who comes back finds every setting, and nothing half typed."""
+        if self not in self.app.screen_stack:
+            self.list.narrow("")
+            self._end()
+
     def places(self, body: Rect) -> Mapping[str, Rect]:
         """Side by side where the terminal is wide, above one another where it is not."""
         if body.width >= 116:

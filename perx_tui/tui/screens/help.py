@@ -67,11 +67,19 @@ class HelpScreen(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f1,enter,space", "dismiss", show=False)]
 
-    def __init__(self, palette: Palette, table: tuple[Key, ...] = KEYS) -> None:
-        """`table`: the keys of the screen that it was called from."""
+    def __init__(self, palette: Palette) -> None:
         super().__init__()
         self._keys = _Keys(palette, id="keys")
-        self._keys.table = table
+
+    def list(self, table: tuple[Key, ...]) -> None:
+        """Show the keys of the screen that it is called from."""
+        if table is not self._keys.table:
+            self._keys.table = table
+            self._keys.refresh(layout=True)
+
+    def recolor(self, palette: Palette) -> None:
+        """Draw everything anew in another palette."""
+        self._keys.recolor(palette)
 
     def compose(self) -> ComposeResult:
         """A frame around the table."""

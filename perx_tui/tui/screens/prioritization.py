@@ -67,12 +67,17 @@ class PrioritizationScreen(FullScreen):
             ],
         )
 
-    def on_mount(self) -> None:
+    def on_screen_resume(self) -> None:
         """From now on the table is wanted."""
         self._inspect(True)
 
-    def on_unmount(self) -> None:
+    def on_screen_suspend(self) -> None:
         """The table costs the trainer a little: no longer than it is looked at."""
+        if self not in self.app.screen_stack:
+            self._inspect(False)
+
+    def on_unmount(self) -> None:
+        """The same where the whole app goes."""
         self._inspect(False)
 
     def places(self, body: Rect) -> Mapping[str, Rect]:

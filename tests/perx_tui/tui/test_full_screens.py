@@ -243,7 +243,7 @@ async def test_enter_watches_the_segment_under_the_cursor() -> None:
         chosen = stage.app.screen.segments.chosen  # type: ignore[attr-defined]
         await stage.press("enter")
         assert isinstance(stage.app.screen, SegmentScreen)
-        assert stage.commands[-1] == ("segment", ("index", chosen.index))
+        assert ("segment", ("index", chosen.index)) in stage.commands
         await stage.press("escape")
         assert isinstance(stage.app.screen, PrioritizationScreen)
         assert stage.commands.count(("inspect", False)) == 0
@@ -558,3 +558,30 @@ async def test_a_session_that_refuses_a_value_is_quoted(monkeypatch: pytest.Monk
         await stage.press("e", *"train.clip", "enter", "9", "enter")
         assert "train.clip is locked" in stage.text
         assert "none yet" in body(stage, "edits")
+
+
+async def test_screens_opened_again_are_the_same_and_begin_afresh() -> None:
+    """They stay mounted, which makes them quick; what was half done in one is gone, and a new theme reaches them."""
+    async with staged(FakeSession(), (120, 36)) as stage:
+        await stage.press("e")
+        editor = stage.app.screen
+        await typing(stage, "scheme")
+        await stage.press("enter", "escape", "escape", "escape")
+        assert not isinstance(stage.app.screen, EditorScreen)
+        stage.app.theme = "perx-light"
+        await stage.press("e")
+        assert stage.app.screen is editor
+        assert "train.learning_rate" in stage.text
+        assert "find scheme" not in stage.text
+        assert isinstance(editor, EditorScreen)
+        assert editor.header.palette is stage.app.palette
+
+
+async def test_a_viewer_below_the_table_does_not_stand_in_the_way_of_another() -> None:
+    """The viewer, the table over it, and a segment of the table in a viewer over both: esc goes back through them."""
+    async with staged(inspecting(), (160, 48)) as stage:
+        await stage.press("v", "p", "enter")
+        kinds = [type(screen).__name__ for screen in stage.app.screen_stack[1:]]
+        assert kinds == ["SegmentScreen", "PrioritizationScreen", "SegmentScreen"]
+        await stage.press("escape", "escape", "escape")
+        assert len(stage.app.screen_stack) == 1
