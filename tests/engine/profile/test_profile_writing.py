@@ -21,7 +21,8 @@ def test_any_profile_reads_back_equal(tree: dict[str, Any]) -> None:
     assert again == profile
     assert again.to_toml() == text
     for device in ("cpu", "cuda"):
-        if profile.train.precision == "float32":
+        # What only a GPU can do is refused for the other device, see test_profile_variants.
+        if profile.train.precision == "float32" and (device == "cuda" or profile.env.device != "cuda"):
             resolved = profile.for_device(device)
             assert Profile.from_toml(resolved.to_toml()) == resolved
 

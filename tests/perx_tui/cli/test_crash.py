@@ -46,6 +46,7 @@ class Session:
     """A session that trains happily while its front end breaks."""
 
     exception = None
+    is_alive = True
 
     def __init__(self, *arguments: object, **options: object) -> None:
         self.calls: list[str] = []
