@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from perx_tui.tui.painting import Painter
 
 _RESIZE_SECONDS = 0.1
-"""From one size that is drawn to the next: a window that is dragged passes through hundreds, and each costs a whole
-screen. By then Textual has drawn a size."""
+"""By then Textual has drawn a size."""
+_LONGEST_REST = 1.0
+_RESIZE_SHARE = 0.03
+"""A window that is dragged passes through hundreds of sizes, and each costs a whole screen. The first is drawn at once,
+of those that follow so many that the screen's thread is busy with them for this share of the time, but one a second."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -36,6 +40,8 @@ class TerminalDriver(LinuxDriver):
     _next: int | None = None
     _look: asyncio.TimerHandle | None = None
     """The newest look at the size, done or still to come."""
+    _rest = _RESIZE_SECONDS
+    """From one look to the next."""
 
     def start_application_mode(self) -> None:
         """As Textual does, but resizes are taken one after another."""
@@ -52,15 +58,16 @@ class TerminalDriver(LinuxDriver):
         """Let Textual look at the size, at once or, where it has just done so, soon."""
         if self._look is None or self._look.when() <= loop.time():
             last = self._look.when() if self._look is not None else 0.0
-            self._look = loop.call_at(max(loop.time(), last + _RESIZE_SECONDS), self._resize, loop, tell)
+            self._look = loop.call_at(max(loop.time(), last + self._rest), self._resize, loop, tell)
 
     def _resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         self._forget()
-        loop.call_later(_RESIZE_SECONDS, self._redraw, self._app.size)
+        loop.call_later(_RESIZE_SECONDS, self._redraw, self._app.size, time.thread_time())
         tell(signal.SIGWINCH, None)
 
-    def _redraw(self, before: Size) -> None:
-        """Draw everything anew where the size is again what it was before."""
+    def _redraw(self, before: Size, began: float) -> None:
+        """Draw everything anew where the size is again what it was before; see what a size costs."""
+        self._rest = min(max(_RESIZE_SECONDS, (time.thread_time() - began) / _RESIZE_SHARE), _LONGEST_REST)
         if self._app.size == before and self._app.screen_stack:
             self._forget()
             self._app.screen.refresh()

@@ -6,10 +6,13 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pseudo_terminal import Terminal
+from textual.geometry import Size
 
+from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.pen import PLAIN, Sheet
 
 PROGRAM = str(Path(__file__).parent / "fake_program.py")
@@ -74,6 +77,18 @@ def test_a_terminal_that_has_its_size_again_is_drawn_anew(paused: Terminal) -> N
         paused.resize(120, 36)
         paused.screen.reset()
         comes_to_rest(paused, before)
+
+
+@pytest.mark.parametrize(("cost", "rest"), [(0.0, 0.1), (0.0015, 0.1), (0.012, 0.4), (0.027, 0.9), (0.5, 1.0)])
+def test_after_a_size_that_was_dear_the_next_is_drawn_later(
+    monkeypatch: pytest.MonkeyPatch, cost: float, rest: float
+) -> None:
+    """Sizes take three hundredths of the time while they change, but one a second is drawn."""
+    driver = TerminalDriver.__new__(TerminalDriver)
+    monkeypatch.setattr(driver, "_app", SimpleNamespace(size=Size(120, 36)), raising=False)
+    monkeypatch.setattr(time, "thread_time", lambda: 7.0 + cost)
+    driver._redraw(Size(80, 24), 7.0)
+    assert driver._rest == pytest.approx(rest)
 
 
 def rows_or_nothing(terminal: Terminal) -> list[str]:
