@@ -2,9 +2,8 @@
 
 import os
 
-# Textual waits so many milliseconds after Esc for the rest of what may be another key's sequence, and reads the number
-# when it is imported. Its 100 would be all the time there is to answer a key; a sequence never comes in parts this far
-# apart but on links where typing is no pleasure anyway.
+# Textual waits so many milliseconds after Esc for the rest of what may be another key's sequence, reads the number when it
+# is imported, and looks every 100 ms whether the time is up: with its own 100 it may look twice.
 os.environ.setdefault("ESCDELAY", "50")
 
 from perx_tui.tui.app import PerxApp
