@@ -59,3 +59,14 @@ def frames_per_second(text: str) -> float:
 def add_runs(parser: argparse._ActionsContainer) -> None:
     """`--runs DIR`, the folder that holds the runs."""
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of runs (default: runs)")
+
+
+def add_named_runs(parser: argparse.ArgumentParser) -> None:
+    """`RUN [RUN ...]` and `--runs DIR`, the folder they are looked up in."""
+    parser.add_argument(
+        "run",
+        nargs="+",
+        metavar="RUN",
+        help="a run's name or path, the name that --seeds trained a group under, or a pattern: 'base-*'",
+    )
+    add_runs(parser)

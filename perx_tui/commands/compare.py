@@ -10,13 +10,7 @@ from perx_tui.output import FINISHED, emit, say
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run",
-        nargs="+",
-        metavar="RUN",
-        help="a run's name or path, the name that --seeds trained a group under, or a pattern: 'base-*'",
-    )
-    types.add_runs(parser)
+    types.add_named_runs(parser)
     parser.add_argument(
         "--metric", default="episode/score", metavar="KEY", help="a key of metrics.jsonl (default: episode/score)"
     )

@@ -20,13 +20,7 @@ _SMOOTH = 0.03
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run",
-        nargs="+",
-        metavar="RUN",
-        help="a run's name or path, the name that --seeds trained a group under, or a pattern: 'base-*'",
-    )
-    types.add_runs(parser)
+    types.add_named_runs(parser)
     parser.add_argument(
         "--metric",
         nargs="+",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +68,16 @@ def make_session(tmp_path: Path) -> Iterator[Callable[..., TrainingSession]]:
         session.stop(checkpoint=False)
         if session.is_alive:
             session.join(30)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The records of metrics.jsonl or events.jsonl."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def figures(record: dict[str, Any]) -> dict[str, Any]:
+    """Metrics without the clock's."""
+    return {key: value for key, value in record.items() if not key.startswith("time") and key != "sps"}
 
 
 def wait_for(session: TrainingSession, condition: Callable[[Snapshot], bool], seconds: float = 60.0) -> Snapshot:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +13,7 @@ import torch
 from engine import CheckpointError, Player, Profile, TrainingSession
 from engine.checkpoint import Checkpoint, read_checkpoint, read_manifest
 from engine.run_folder import RunFolder
+from tests.engine.conftest import figures, lines
 
 Make = Callable[..., TrainingSession]
 
@@ -90,14 +89,6 @@ SETS = (
     "run.checkpoint_every=4",
     "run.keep_checkpoints=5",
 )
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def figures(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if not key.startswith("time") and key != "sps"}
 
 
 def finish(session: TrainingSession) -> Path:

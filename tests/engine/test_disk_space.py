@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ from engine.durable import Disk, Space
 from engine.resume import largest_checkpoint, save_state
 from engine.run_folder import RunFolder
 from engine.trainer import Trainer
-from tests.engine.conftest import wait_for
+from tests.engine.conftest import lines, wait_for
 
 MakeTrainer = Callable[..., Trainer]
 MakeSession = Callable[..., TrainingSession]
@@ -127,10 +126,6 @@ class Room:
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     return Room(monkeypatch)
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def test_a_run_without_room_for_three_checkpoints_does_not_begin(

@@ -16,16 +16,9 @@ from engine.checkpoint import read_checkpoint
 from engine.collector import FusedCollector
 from engine.guard import PATIENCE
 from engine.recovery import ROLLBACKS
+from tests.engine.conftest import figures, lines
 
 Make = Callable[..., TrainingSession]
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def figures(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if not key.startswith("time") and key != "sps"}
 
 
 def finish(session: TrainingSession) -> Path:

@@ -6,24 +6,15 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from engine import Player, ProfileError, RunError, TrainingSession
 from engine.checkpoint import read_checkpoint
-from tests.engine.conftest import wait_for
+from tests.engine.conftest import figures, lines, wait_for
 
 Make = Callable[..., TrainingSession]
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def figures(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if not key.startswith("time") and key != "sps"}
 
 
 def finish(session: TrainingSession) -> Path:
