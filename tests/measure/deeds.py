@@ -305,6 +305,8 @@ def stop(soak: SoakedRun) -> str:
 
 def kill(soak: SoakedRun) -> str:
     """SIGKILL, or a second SIGTERM: what was learned after the last checkpoint is done again, and nothing else."""
+    if not soak.ledger.checkpoints:
+        save(soak)  # a run that is killed before its first checkpoint can only be started anew
     time.sleep(soak.random.uniform(0, 1))
     if soak.random.random() < 0.3:
         soak.control.checkpoint()  # it may strike while the checkpoint is written
