@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable
 
 import torch
+
+_calls: weakref.WeakSet[GraphedCall] = weakref.WeakSet()
+_calls_lock = threading.Lock()
+
+
+def recorded_graphs(device: torch.device) -> list[GraphedCall]:
+    """The calls of this process that run as a graph on `device`, whoever holds them."""
+    with _calls_lock:
+        return [call for call in _calls if call.recorded and call.device == device]
 
 
 class GraphedCall:
@@ -16,12 +27,19 @@ class GraphedCall:
     """
 
     def __init__(self, work: Callable[[], None], name: str, device: torch.device, warn: Callable[[str], None]) -> None:
-        self._work, self._name, self._device, self._warn = work, name, device, warn
+        self._work, self._name, self.device, self._warn = work, name, device, warn
         self._graph: torch.cuda.CUDAGraph | None = None
         self._plain = device.type != "cuda"
         self._warm = False
         self.bytes = 0
         """Memory that the graph keeps for what is computed inside it, beyond what torch counts as allocated."""
+        with _calls_lock:
+            _calls.add(self)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a call is one launch of a graph."""
+        return self._graph is not None
 
     def __call__(self) -> None:
         if self._plain or not self._warm:
@@ -43,11 +61,11 @@ class GraphedCall:
         graph = torch.cuda.CUDAGraph()
         # With the default mode a question to the driver from any other thread, such as one that reads the GPU's
         # temperature, would break the recording.
-        with torch.cuda.device(self._device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             before = self._unallocated()
             self._work()
             self.bytes = self._unallocated() - before
         return graph
 
     def _unallocated(self) -> int:
-        return torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)

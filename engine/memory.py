@@ -10,7 +10,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from engine.device_collector import DeviceCollector
+from engine.device_graph import recorded_graphs
 from engine.device_telemetry import CardProbe
 from engine.snapshot import Memory
 from engine.trainer import Trainer
@@ -67,19 +67,19 @@ class MemoryProbe:
 def memory_parts(trainer: Trainer, allocated: int, reserved: int) -> dict[str, int]:
     """What torch's memory on the trainer's device is for, in bytes; the parts add up to `reserved`.
 
-    "graphs" is what CUDA graphs keep for themselves, "other" what is allocated for anything else, such as activations,
-    and "free" what torch keeps for the next allocation.
+    "graphs" is what CUDA graphs keep for themselves, all that there are, "other" what is allocated for anything else,
+    such as activations, and "free" what torch keeps for the next allocation.
     """
     seen: set[int] = set()
-    collector = trainer.collector
     named = {
-        "rollout": _bytes(trainer.device, seen, trainer.buffer, collector),
+        "rollout": _bytes(trainer.device, seen, trainer.buffer, trainer.collector),
         "environments": _bytes(trainer.device, seen, trainer.batch),
         "parameters": _bytes(trainer.device, seen, list(trainer.policy.parameters())),
         "optimizer": _bytes(trainer.device, seen, trainer.optimizer, getattr(trainer.learner, "undo", None)),
         "replay": _bytes(trainer.device, seen, trainer.archive),
     }
-    graphs = collector.graph.bytes if isinstance(collector, DeviceCollector) else 0
+    # What was freed outside while a graph was recorded counted as its memory, and may have been given away since.
+    graphs = min(sum(call.bytes for call in recorded_graphs(trainer.device)), reserved - allocated)
     other = allocated - sum(named.values())
     return {**named, "graphs": graphs, "other": other, "free": reserved - allocated - graphs}
 

@@ -8,10 +8,12 @@ import psutil
 import pytest
 import torch
 
+from engine.device_graph import GraphedCall
 from engine.memory import MemoryProbe, memory_parts
 from engine.snapshot import Card, Memory
 from engine.trainer import Trainer
 from tests.engine.conftest import tiny_profile
+from tests.engine.device.fake_cuda import FakeCuda
 
 Make = Callable[..., Trainer]
 
@@ -49,6 +51,38 @@ def test_the_parts_are_what_the_tensors_take_and_add_up(make_trainer: Make) -> N
     assert trainer.archive is not None
     assert parts["replay"] > 2 * (parts["rollout"] - environments) * 0.8
     assert parts["graphs"] == 0
+
+
+def test_what_several_graphs_keep_is_counted_and_the_parts_still_add_up(
+    make_trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever records a graph: its memory is neither free nor anything else's, until the graph is gone."""
+    trainer = make_trainer()
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    trainer.device = torch.device("cuda", 0)
+
+    def recorded(room: int) -> GraphedCall:
+        def work() -> None:
+            cuda.reserved += room * len(cuda.recorded)
+
+        call = GraphedCall(work, "work", trainer.device, pytest.fail)
+        cuda.recorded.clear()
+        call()
+        call()
+        return call
+
+    graphs = [recorded(room) for room in (2_000, 0, 30_000)]
+    parts = memory_parts(trainer, cuda.allocated, cuda.reserved)
+    assert cuda.reserved == 1000 + 32_000
+    assert (parts["graphs"], parts["free"], parts["other"]) == (32_000, 400, 600)
+    assert sum(parts.values()) == cuda.reserved
+    del graphs[0]
+    parts = memory_parts(trainer, cuda.allocated, cuda.reserved)
+    assert (parts["graphs"], parts["free"]) == (30_000, 2_400)
+    parts = memory_parts(trainer, cuda.reserved - 100, cuda.reserved)
+    assert (parts["graphs"], parts["free"]) == (100, 0), "never more than what is not allocated"
+    trainer.device = torch.device("cpu")
 
 
 def test_a_tensor_that_two_things_hold_is_counted_once(make_trainer: Make) -> None:

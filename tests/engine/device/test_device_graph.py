@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 import torch
 
-from engine.device_graph import GraphedCall
+from engine.device_graph import GraphedCall, recorded_graphs
+from tests.engine.device.fake_cuda import FakeCuda
 
 CUDA = torch.device("cuda", 0)
-
-
-class FakeCuda:
-    """torch.cuda's graphs: recording runs the work once without its effects counting, replay counts."""
-
-    def __init__(self, refusal: RuntimeError | None = None) -> None:
-        self.refusal = refusal
-        self.recorded: list[dict[str, Any]] = []
-        self.replays = 0
-        self.reserved = 1000
-        self.allocated = 600
-
-    def install(self, patch: pytest.MonkeyPatch) -> None:
-        outer = self
-
-        class Graph:
-            def replay(self) -> None:
-                outer.replays += 1
-
-        @contextlib.contextmanager
-        def graph(given: Graph, **options: Any) -> Iterator[None]:
-            assert isinstance(given, Graph)
-            outer.recorded.append(options)
-            yield
-            if outer.refusal:
-                raise outer.refusal
-
-        patch.setattr(torch.cuda, "CUDAGraph", Graph)
-        patch.setattr(torch.cuda, "graph", graph)
-        patch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
-        patch.setattr(torch.cuda, "memory_reserved", lambda device: outer.reserved)
-        patch.setattr(torch.cuda, "memory_allocated", lambda device: outer.allocated)
 
 
 def test_the_first_call_warms_up_the_second_records_and_all_others_are_launches(
@@ -83,6 +48,27 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_the_reason_is_told_once(monke
     ]
     assert len(ran) == 5, "the failed recording computed nothing, so its call runs the work, too"
     assert (len(cuda.recorded), cuda.replays, call.bytes) == (1, 0, 0)
+
+
+def test_the_graphs_of_a_device_are_known_while_somebody_holds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    before = recorded_graphs(CUDA)
+    calls = [GraphedCall(lambda: None, name, CUDA, pytest.fail) for name in ("rollout", "update")]
+    elsewhere = GraphedCall(lambda: None, "rollout", torch.device("cuda", 1), pytest.fail)
+    for call in (*calls, elsewhere):
+        call()
+    assert recorded_graphs(CUDA) == before, "nothing is recorded yet"
+    for call in (*calls, elsewhere):
+        call()
+    assert {id(call) for call in recorded_graphs(CUDA)} == {id(call) for call in (*before, *calls)}
+    del call, calls[0]
+    assert {id(call) for call in recorded_graphs(CUDA)} == {id(call) for call in (*before, *calls)}
+    cuda.refusal = RuntimeError("no")
+    refused = GraphedCall(lambda: None, "rollout", CUDA, lambda text: None)
+    refused()
+    refused()
+    assert refused not in recorded_graphs(CUDA)
 
 
 def test_on_the_cpu_nothing_is_recorded() -> None:
