@@ -28,6 +28,7 @@ from engine.health import Check, check_machine
 from engine.metric_catalogue import METRIC_CATALOGUE, MetricInfo, explain_metric
 from engine.profile import FieldInfo, Profile, shipped_profiles
 from engine.remote import RemoteSession
+from engine.run_catalogue import RunCatalogue
 from engine.run_folder import RunFolder
 from engine.run_listing import RunInfo
 from engine.session import TrainingSession
@@ -84,6 +85,7 @@ __all__ = [
     "RemoteSession",
     "Renderer",
     "ReplayView",
+    "RunCatalogue",
     "RunError",
     "RunFolder",
     "RunGroup",

@@ -18,6 +18,7 @@ Records = list[dict[str, Any]]
 
 TAIL_BYTES = 16 << 10
 """What a reader that wants only the last records looks at first."""
+_LONGEST_LINE = 1 << 20
 
 
 class JsonLinesWriter:
@@ -117,6 +118,32 @@ def read_records(path: Path, limit: int | None = None) -> Records:
 def read_tail(path: Path, span: int = TAIL_BYTES) -> Records:
     """The records in the last `span` bytes of `path`, oldest first."""
     return [record for _, record in _parsed(_tail(path, span)[0])]
+
+
+def read_samples(path: Path, count: int) -> Records:
+    """At most `count` (at least 2) records from all over the bytes of `path`, the last one among them, oldest first.
+
+    What that takes does not grow with the file. Empty when the file is not there or cannot be read.
+    """
+    records: Records = []
+    try:
+        if not path.is_file():
+            return []
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            taken = -1
+            for place in range(count - 1):
+                file.seek(max(0, size * place // (count - 1) - 1))
+                if place:
+                    file.readline(_LONGEST_LINE)  # the rest of a line
+                start = file.tell()
+                if start > taken:
+                    records.extend(record for _, record in _parsed(file.readline(_LONGEST_LINE)))
+                    taken = start
+    except OSError:
+        return records
+    last = read_records(path, 1)
+    return records if records[-1:] == last else records + last
 
 
 def _line(record: Mapping[str, object]) -> bytes:

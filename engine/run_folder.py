@@ -19,11 +19,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import run_listing, strict_json
+from engine import run_listing, run_removal, strict_json
 from engine.checkpoint_store import CheckpointStore, Found
 from engine.durable import DISK, Disk, clear_temporaries, reason, replace_file, write_file
 from engine.errors import RunError
-from engine.json_lines import JsonLinesWriter, Records, read_records
+from engine.json_lines import JsonLinesWriter, Records, read_records, read_samples
 from engine.run_listing import EVENTS, METRICS, RUN_JSON, RunInfo, plain_text
 from engine.run_lock import RunLock, host_name, process_start
 
@@ -146,6 +146,11 @@ class RunFolder:
         """The runs under `root`, newest first: see `run_listing.list_runs`."""
         return run_listing.list_runs(root)
 
+    @staticmethod
+    def delete(root: Path, name: str) -> int:
+        """Remove the run called `name` from `root`; the bytes that it took: see `run_removal.delete_run`."""
+        return run_removal.delete_run(root, name)
+
     @property
     def name(self) -> str:
         return self.path.name
@@ -211,6 +216,10 @@ class RunFolder:
     def read_metrics(self, limit: int | None = None) -> Records:
         """Metrics, oldest first; with `limit` those of the last so many iterations. A torn last line is left out."""
         return read_records(self.path / METRICS, limit)
+
+    def sample_metrics(self, count: int) -> Records:
+        """At most `count` iterations' metrics from all over the run, at a cost that does not grow with its length."""
+        return read_samples(self.path / METRICS, count)
 
     def read_events(self, limit: int | None = None) -> Records:
         """Events, oldest first; with `limit` the last so many."""

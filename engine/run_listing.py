@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class RunInfo:
     total_steps: int | None = None
     score: float | None = None
     sps: float | None = None
-    bytes: int = 0
+    bytes: int | None = None
     started: float | None = None
     updated: float | None = None
     profile: str = ""
@@ -90,14 +91,21 @@ def list_runs(root: Path) -> list[RunInfo]:
             paths = [root / entry.name for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return []
-    runs = [run_info(path) for path in paths if is_run(path)]
+    return newest_first(run_info(path) for path in paths if is_run(path))
+
+
+def newest_first(runs: Iterable[RunInfo]) -> list[RunInfo]:
+    """`runs` in the order in which they are listed."""
     return sorted(runs, key=lambda run: (run.started or 0.0, run.name), reverse=True)
 
 
-def run_info(path: Path) -> RunInfo:
-    """One run, from its run.json and the end of its metrics. Never raises, whatever the files hold."""
+def run_info(path: Path, *, measure: bool = True) -> RunInfo:
+    """One run, from its run.json and the end of its metrics. Never raises, whatever the files hold.
+
+    Without `measure` its `bytes` stay unknown: to measure them takes a look at every file of the run.
+    """
     name = plain_text(path.name)
-    size = folder_bytes(path)
+    size = folder_bytes(path) if measure else None
     record = read_record(path)
     if record is None:
         return RunInfo(name, path, "unreadable", bytes=size, started=_modified(path))

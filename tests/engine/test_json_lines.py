@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.durable import Disk
 from engine.errors import RunError
-from engine.json_lines import JsonLinesWriter, read_records, read_tail
+from engine.json_lines import JsonLinesWriter, read_records, read_samples, read_tail
 
 
 @pytest.fixture
@@ -161,3 +162,42 @@ def test_any_bytes_read_without_an_error(data: bytes, tmp_path_factory: pytest.T
     path = tmp_path_factory.getbasetemp() / "any.jsonl"
     path.write_bytes(data)
     assert read_records(path) == read_tail(path, 10**6)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 5, 9, 1000])
+def test_samples_are_spread_over_the_whole_file_and_end_with_the_last_record(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": step, "filler": "x" * (step % 7)}) + "\n" for step in range(length)))
+    steps = [record["step"] for record in read_samples(path, 10)]
+    assert steps == sorted(set(steps))
+    assert len(steps) <= 10
+    assert steps[-1:] == list(range(length))[-1:]
+    assert steps[:1] == list(range(length))[:1]
+    if length == 1000:
+        gaps = [after - before for before, after in itertools.pairwise(steps)]
+        assert len(steps) == 10
+        assert max(gaps) < 130, "a tenth of the file is nowhere left out"
+
+
+def test_samples_pass_over_torn_and_foreign_lines(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert read_samples(path, 5) == []
+    path.write_text('{"step": 1}\nnonsense\n{"step": 3}\n{"step": 4')
+    assert [record["step"] for record in read_samples(path, 50)] == [1, 3]
+
+
+def test_samples_of_a_long_file_read_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps({"step": 1, "filler": "x" * 200}) + "\n")
+    path.write_bytes(path.read_bytes() * 50_000)
+    parsed = 0
+    loads = json.loads
+
+    def counting(*args: object, **kwargs: object) -> object:
+        nonlocal parsed
+        parsed += 1
+        return loads(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(json, "loads", counting)
+    assert len(read_samples(path, 100)) == 99, "the records are equal, so that the last one counts as taken"
+    assert parsed < 300
