@@ -189,8 +189,7 @@ def _update(trainer: Trainer) -> int:
     """The updates of one iteration on the experience that lies in the buffer; returns the number of minibatches."""
     count = 0
     for _ in trainer.minibatches():
-        trainer.compute_advantages()
-        trainer.update(trainer.draw())
+        trainer.learn()
         count += 1
     return count
 

@@ -23,6 +23,8 @@ class DeviceCollector(Collector):
     A graph cannot ask whether an episode ended, so what `Collector` does where one did is done everywhere and kept
     where one did. The dear part are the values of the last observations of episodes that a time limit cut: they are
     computed once in as many steps as such an episode has at least, because in these no agent is cut twice.
+
+    `graphs` False launches the same operations one by one.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class DeviceCollector(Collector):
         buffer: RolloutBuffer,
         generator: torch.Generator,
         warn: Callable[[str], None] = lambda text: None,
+        *,
+        graphs: bool = True,
     ) -> None:
         device = buffer.observations.device
         self._state = torch.zeros_like(buffer.state)
@@ -43,7 +47,7 @@ class DeviceCollector(Collector):
         )
         self._replica: _Replica | None = None
         self._device_batch = batch
-        self.graph = GraphedCall(self._horizon, "rollout", device, warn)
+        self.graph = GraphedCall(self._horizon, "rollout", device, warn, wanted=graphs)
         super().__init__(batch, policy, buffer, generator)
 
     def _bind(self) -> None:

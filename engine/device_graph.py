@@ -24,12 +24,21 @@ class GraphedCall:
 
     `work` takes and returns nothing: it reads and writes tensors that stay where they are, draws no random numbers, and
     its own memory stays with the graph. What cannot be recorded runs as it is from then on, and `warn` hears why.
+    `wanted` False never records.
     """
 
-    def __init__(self, work: Callable[[], None], name: str, device: torch.device, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[], None],
+        name: str,
+        device: torch.device,
+        warn: Callable[[str], None],
+        *,
+        wanted: bool = True,
+    ) -> None:
         self._work, self._name, self.device, self._warn = work, name, device, warn
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._plain = device.type != "cuda"
+        self._plain = not wanted or device.type != "cuda"
         self._warm = False
         self.bytes = 0
         """Memory that the graph keeps for what is computed inside it, beyond what torch counts as allocated."""

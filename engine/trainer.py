@@ -82,7 +82,9 @@ class Trainer:
         self.collector: Collector
         self.policy.core.fused = train.fused
         if isinstance(self.batch, DeviceBatch):
-            self.collector = DeviceCollector(self.batch, self.policy, self.buffer, self.action_generator, warn)
+            self.collector = DeviceCollector(
+                self.batch, self.policy, self.buffer, self.action_generator, warn, graphs=train.graphs
+            )
         elif on_cpu and train.fused:
             self.collector = FusedCollector(self.batch, self.policy, self.buffer, self.action_generator, self.workers)
         else:
@@ -137,8 +139,7 @@ class Trainer:
         self.timer.start()
         self.collect()
         for _ in self.minibatches():
-            self.compute_advantages()
-            self.update(self.draw())
+            self.learn()
         self.keep_segments()
         self.require_sound_weights()
         return self.report()
@@ -192,6 +193,11 @@ class Trainer:
             self.before_minibatch(index, count)
             self.minibatch = f"minibatch {index + 1} of {count}"
             yield index
+
+    def learn(self) -> None:
+        """One minibatch: what the policy now thinks of every segment, and a step on those chosen by it."""
+        self.compute_advantages()
+        self.update(self.draw())
 
     def compute_advantages(self) -> None:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""

@@ -136,6 +136,9 @@ class TrainSection(Section):
         "float32", help="number format of the network's matrix products; bfloat16 needs a GPU"
     )
     fused: bool = option(True, help="fused kernels on a CPU; false: the same by plain torch operations, much slower")
+    graphs: bool = option(
+        True, help="on a GPU, rollout and updates are launched as CUDA graphs; false: operation by operation"
+    )
     gamma: float = option(0.99, low=0, high=1, live=True, help="discount of a reward one step later")
     gae_lambda: float = option(0.95, low=0, high=1, live=True, help="GAE: 0 trusts the value head, 1 the returns")
     clip: float = option(0.2, above=0, high=10, live=True, help="PPO: how far the ratio may leave 1 before it is cut")

@@ -79,6 +79,16 @@ def test_on_the_cpu_nothing_is_recorded() -> None:
     assert len(ran) == 3
 
 
+def test_where_no_graph_is_wanted_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    ran: list[int] = []
+    call = GraphedCall(lambda: ran.append(1), "rollout", CUDA, pytest.fail, wanted=False)
+    for _ in range(3):
+        call()
+    assert (len(ran), cuda.recorded, cuda.replays) == (3, [], 0)
+
+
 @pytest.mark.gpu
 def test_a_graph_does_what_the_work_does() -> None:
     total, step = torch.zeros(3, device="cuda"), torch.ones(3, device="cuda")

@@ -20,7 +20,7 @@ policy.core policy.hidden policy.layers
 train.total_steps train.seed train.device train.threads train.horizon train.minibatch train.update_epochs
 train.learning_rate* train.adam_learning_rate* train.min_lr_ratio train.schedule train.warmup train.optimizer
 train.muon_momentum train.adam_beta1 train.adam_beta2 train.adam_eps train.weight_decay* train.precision train.fused
-train.gamma* train.gae_lambda* train.clip* train.value_clip* train.value_coef* train.entropy_coef*
+train.graphs train.gamma* train.gae_lambda* train.clip* train.value_clip* train.value_coef* train.entropy_coef*
 train.max_grad_norm* train.rho_clip* train.c_clip* train.reward_clamp*
 replay.scheme* replay.alpha* replay.beta0* replay.metric* replay.replacement* replay.factor* replay.refill*
 replay.normalize_weights*
