@@ -7,6 +7,8 @@ from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
+from perx_tui.tui.trend import Trend, trend
+
 CAPACITY = 2048
 RECENT = 512
 _NO_CHART = frozenset(("step", "iteration", "time"))
@@ -81,6 +83,7 @@ class History:
         self.iteration = 0
         """The newest iteration that is included."""
         self._series: dict[str, Series] = {}
+        self._trends: dict[str, tuple[int, Trend | None]] = {}
 
     def feed(self, metrics: Iterable[Mapping[str, float]]) -> None:
         """Add iterations, oldest first."""
@@ -110,3 +113,12 @@ class History:
             return ()
         values = list(series.recent)
         return values[-count:]
+
+    def trend(self, key: str) -> Trend | None:
+        """Where a metric of which more is better goes; worked out once for every addition."""
+        version, known = self._trends.get(key, (-1, None))
+        if version != self.version:
+            series = self._series.get(key)
+            known = trend(series.xs, series.ys) if series is not None else None
+            self._trends[key] = self.version, known
+        return known

@@ -8,6 +8,7 @@ from perx_tui.tui.lines import Line
 from perx_tui.tui.metric_chart import MetricChart, empty
 from perx_tui.tui.panel import Panel
 from perx_tui.tui.theme import Palette
+from perx_tui.tui.trend import RISES
 
 
 class Curve(Panel):
@@ -46,7 +47,15 @@ class Curve(Panel):
         return [(*short, ("  best ", "dim"), (best.rjust(5), "strong")), short]
 
     def caption(self) -> list[Line]:
-        """What the axes mean."""
+        """Whether the score rises where it is the score that is shown, and what the axes mean."""
+        axes = self._axes()
+        if len(self.choice.pinned) > 1 or self.choice.key not in RISES:
+            return axes
+        trend = self.view.history.trend(self.choice.key)
+        known: Line = (("trend -", "dim"),) if trend is None else ((trend.words, trend.hue),)
+        return [*((*known, ("   ", ""), *line) for line in axes), known, *axes]
+
+    def _axes(self) -> list[Line]:
         axis = "time" if self.choice.time else "steps"
         what = "mean score of the episodes" if self.choice.pinned == [FIRST] else names.info(self.choice.key).meaning
         manner = self.choice.plain().manner

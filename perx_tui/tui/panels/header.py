@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perx_tui import format as fmt
+from perx_tui.tui.chart_choice import FIRST
 from perx_tui.tui.lines import Line, Part, cells, clean, shorten, spread
 from perx_tui.tui.panel import Bar
 from perx_tui.tui.states import STATE_HINTS, STATES
@@ -47,7 +48,15 @@ class Header(Bar):
         if policy and snapshot.parameters:
             policy = f"{policy}, {fmt.count(snapshot.parameters)} parameters"
         environments = f"{fmt.exact(snapshot.environments)} environments" if snapshot.environments else ""
-        return (snapshot.device, snapshot.profile if snapshot.profile not in snapshot.run else "", policy, environments)
+        trend = self.view.history.trend(FIRST)
+        score = f"score {trend.brief}" if trend is not None else ""
+        return (
+            snapshot.device,
+            score,
+            snapshot.profile if snapshot.profile not in snapshot.run else "",
+            policy,
+            environments,
+        )
 
     def _badge(self) -> Part:
         pending = self.view.pending
