@@ -24,6 +24,7 @@ from engine.checkpoint import Checkpoint
 from engine.errors import CheckpointError, EngineError
 from engine.losses import STATISTICS
 from engine.rollout import RolloutBuffer
+from engine.segments import Experience
 
 PATIENCE = 10
 """Iterations in a row in which something was left out; then there is a cause that leaving out does not remove."""
@@ -56,10 +57,18 @@ class CollectionFault:
 
 
 class Guard:
-    """Decides by `run.on_nan` whether training goes on, and counts what was left out. `warn` is told each source."""
+    """Decides by `run.on_nan` whether training goes on, and counts what was left out.
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        self._warn = warn
+    `weights` are all that an optimizer step changes, by what messages call it; `on_nan` tells the setting in force;
+    `warn` is told each source.
+    """
+
+    def __init__(
+        self, weights: Iterable[tuple[str, Tensor]], on_nan: Callable[[], str], warn: Callable[[str], None]
+    ) -> None:
+        self._weights = [(name, tensor.detach()) for name, tensor in weights]
+        self._on_nan, self._warn = on_nan, warn
+        self._iteration = self._minibatch = ""
         self._source = ""
         self._in_a_row = 0
         self.minibatches = 0
@@ -67,24 +76,70 @@ class Guard:
         self.segments = 0
         """Segments left out in this iteration."""
 
-    def start_iteration(self) -> None:
-        """Counts from zero again."""
+    def start_iteration(self, iteration: int) -> None:
+        """Counts from zero again. What is met from now on is told with this iteration."""
         self.minibatches = self.segments = 0
+        self._iteration, self._minibatch = f"iteration {iteration}", ""
 
-    def meet(self, source: str, policy: str, *, minibatches: int = 0, segments: int = 0) -> None:
-        """Something bad was found. NonFiniteError unless the policy is to leave it out."""
-        if policy != "skip":
+    def start_minibatch(self, index: int, count: int) -> None:
+        """What is met from now on is told with this minibatch, the `index`-th from 0."""
+        self._minibatch = f", minibatch {index + 1} of {count}"
+
+    def end_minibatches(self) -> None:
+        """What is met from now on belongs to the iteration as a whole."""
+        self._minibatch = ""
+
+    def meet(self, source: str, *, minibatches: int = 0, segments: int = 0) -> None:
+        """Something bad was found. NonFiniteError unless it may be left out."""
+        source = self._where(source)
+        if self._on_nan() != "skip":
             raise NonFiniteError(source)
         self.minibatches += minibatches
         self.segments += segments
         self._source = source
         self._warn(source)
 
+    def meet_minibatch(self, fault: MinibatchFault) -> None:
+        """A minibatch was left out. NonFiniteError where that is not allowed, or no help."""
+        self.require_sound_weights()
+        self.meet(str(fault), minibatches=1)
+
+    def meet_collection(self, fault: CollectionFault, experience: Experience) -> None:
+        """Leaves the segments of bad agents out of an experience that is still to be learned from."""
+        self.require_sound_weights()  # where they are not, all that was collected came of them
+        older = torch.zeros(len(experience) - experience.fresh, dtype=torch.bool, device=fault.agents.device)
+        self._leave_out(experience, torch.cat((fault.agents, older)), fault.source)
+
+    def sound_metric(self, experience: Experience, name: str) -> Tensor:
+        """The priority metric [S] after segments whose advantages overflow were left out. Waits for the device."""
+        metric = experience.metric(name)
+        if not math.isfinite(float(metric.sum())):
+            bad = ~torch.isfinite(metric)
+            if bool(bad.any()):
+                first = int(bad.nonzero()[0])
+                agent, total = int(experience.agents()[first]), float(metric[first])
+                self._leave_out(experience, bad, f"the advantages of segment {first} (agent {agent}) add up to {total}")
+                return experience.metric(name)
+        return metric
+
+    def require_sound_weights(self) -> None:
+        """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""
+        source = unsound(self._weights)
+        if source is not None:
+            raise NonFiniteError(self._where(source))
+
     def end_iteration(self) -> None:
         """NonFiniteError where something had to be left out in too many iterations, one after the other."""
         self._in_a_row = self._in_a_row + 1 if self.minibatches or self.segments else 0
         if self._in_a_row >= PATIENCE:
             raise NonFiniteError(f"{self._source}; something was left out in each of the last {PATIENCE} iterations")
+
+    def _leave_out(self, experience: Experience, bad: Tensor, source: str) -> None:
+        self.meet(source, segments=int(bad.sum()))
+        experience.exclude(bad)
+
+    def _where(self, source: str) -> str:
+        return f"{self._iteration}{self._minibatch}: {source}"
 
 
 def inspect_rollout(buffer: RolloutBuffer, agents_per_environment: int) -> CollectionFault | None:

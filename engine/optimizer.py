@@ -136,6 +136,11 @@ class Optimizer:
             if tensor.numel()
         }
 
+    def weights(self) -> dict[str, Tensor]:
+        """All that a step changes, by what messages call it."""
+        parameters = zip(self.names, self.parameters, strict=True)
+        return {f"the parameter {name}": parameter for name, parameter in parameters} | self.moments()
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Moments by parameter name, for a checkpoint."""
         tensors = {f"first.{name}": tensor for name, tensor in zip(self.names, self.first, strict=True)}

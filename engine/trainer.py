@@ -21,7 +21,7 @@ from engine.device_choice import make_batch
 from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch
 from engine.devices import worker_count
-from engine.guard import Guard, MinibatchFault, NonFiniteError, unsound
+from engine.guard import Guard, MinibatchFault
 from engine.learner import Learner, LearnerSettings
 from engine.losses import LossSettings
 from engine.optimizer import Optimizer, OptimizerSettings
@@ -60,7 +60,6 @@ class Trainer:
     ) -> None:
         self.profile, self.device = profile, device
         self.gate, self.before_minibatch = gate, before_minibatch
-        self.guard = Guard(left_out)
         env, policy, train = profile.env, profile.policy, profile.train
         spec = c_envs.spec(env.name, env.config)
         on_cpu = device.type == "cpu"
@@ -101,10 +100,7 @@ class Trainer:
                 adam_eps=train.adam_eps,
             ),
         )
-        parameters = zip(self.optimizer.names, self.optimizer.parameters, strict=True)
-        self.weights = [(f"the parameter {name}", value.detach()) for name, value in parameters]
-        """All that an optimizer step changes, by what messages call it."""
-        self.weights += self.optimizer.moments().items()
+        self.guard = Guard(self.optimizer.weights().items(), lambda: self.profile.run.on_nan, left_out)
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
         self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
         self.archive: Segments | None = None
@@ -121,8 +117,6 @@ class Trainer:
         self.step = 0
         self.iteration = 0
         self.explained_variance: Tensor | None = None
-        self.minibatch = ""
-        """The minibatch under way, for messages."""
         self.owed_segments = 0.0
         """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch, or the rest of an
         iteration that was cut short."""
@@ -141,7 +135,7 @@ class Trainer:
         for _ in self.minibatches():
             self.learn()
         self.keep_segments()
-        self.require_sound_weights()
+        self.guard.require_sound_weights()
         return self.report()
 
     def collect(self) -> None:
@@ -159,16 +153,12 @@ class Trainer:
         self.sampler.use_scheme(self.profile.replay.scheme)
         self.sampler.start_iteration(len(self.experience))
         self.learner.start_iteration()
-        self.guard.start_iteration()
+        self.guard.start_iteration(self.iteration)
         self.reuse = Reuse()
         self.explained_variance = None
-        self.minibatch = ""
         if self.collector.fault is not None:
-            fault = self.collector.fault
-            self.require_sound_weights()  # where they are not, all that was collected came of them
-            older = torch.zeros(len(self.experience) - self.experience.fresh, dtype=torch.bool, device=self.device)
-            self.leave_out(torch.cat((fault.agents, older)), fault.source)
-            self.collector.forget(fault.agents)
+            self.guard.meet_collection(self.collector.fault, self.experience)
+            self.collector.forget(self.collector.fault.agents)
 
     def _collecting(self, timer: Timer) -> None:
         """The gate of the collector. What is not collected yet is lost without loss: the same steps come again."""
@@ -191,7 +181,7 @@ class Trainer:
                 self.owed_segments += (count - index) * self.segments_per_minibatch
                 return
             self.before_minibatch(index, count)
-            self.minibatch = f"minibatch {index + 1} of {count}"
+            self.guard.start_minibatch(index, count)
             yield index
 
     def learn(self) -> None:
@@ -225,6 +215,10 @@ class Trainer:
         """Priority metric [S] of every segment by its present advantages."""
         return self.experience.metric(self.profile.replay.metric)
 
+    def sound_metric(self) -> Tensor:
+        """`metric`, after segments whose advantages overflow were left out. Waits for the device."""
+        return self.guard.sound_metric(self.experience, self.profile.replay.metric)
+
     def distribution(self) -> Tensor:
         """The probabilities [S] that the scheme gives the segments now."""
         return self.sampler.scheme.distribution(self.metric(), self.sampling_settings())
@@ -247,8 +241,7 @@ class Trainer:
         try:
             ratios = self.learner.update(self.experience, drawn, settings, self.timer)
         except MinibatchFault as fault:
-            self.require_sound_weights()
-            self.guard.meet(self.where(str(fault)), self.profile.run.on_nan, minibatches=1)
+            self.guard.meet_minibatch(fault)
         else:
             self.reuse.observe(drawn.segments, ratios, train.clip)
 
@@ -258,33 +251,10 @@ class Trainer:
             self.compute_advantages()
         replay = self.profile.replay
         count = int(replay.factor * self.profile.env.agents)
-        self.minibatch = ""
+        self.guard.end_minibatches()
         metric = self.sound_metric()
         self.archive = self.experience.keep(count, replay.refill, metric, self.draw_generator) if count else None
         self.timer.lap("train/keep" if count else "train/draw")
-
-    def where(self, source: str) -> str:
-        """`source` with the iteration and the minibatch it was met in."""
-        return f"iteration {self.iteration}{', ' if self.minibatch else ''}{self.minibatch}: {source}"
-
-    def leave_out(self, bad: Tensor, source: str) -> None:
-        """Takes segments [S], a bool, out of the experience if `run.on_nan` allows it, else raises NonFiniteError."""
-        self.guard.meet(self.where(source), self.profile.run.on_nan, segments=int(bad.sum()))
-        self.experience.exclude(bad)
-
-    def sound_metric(self) -> Tensor:
-        """`metric`, after segments whose advantages overflow were left out. Waits for the device."""
-        metric = self.metric()
-        if not math.isfinite(float(metric.sum())):
-            bad = ~torch.isfinite(metric)
-            if bool(bad.any()):
-                first = int(bad.nonzero()[0])
-                agent = int(self.experience.agents()[first])
-                self.leave_out(
-                    bad, f"the advantages of segment {first} (agent {agent}) add up to {float(metric[first])}"
-                )
-                return self.metric()
-        return metric
 
     def reseed(self, number: int) -> None:
         """Goes on with other random numbers than this seed gave at this iteration; `number` tells one turn from the
@@ -292,12 +262,6 @@ class Trainer:
         words = np.random.SeedSequence([self.profile.train.seed, self.iteration, number]).generate_state(2, np.uint64)
         self.action_generator.manual_seed(int(words[0]) >> 1)
         self.draw_generator.manual_seed(int(words[1]) >> 1)
-
-    def require_sound_weights(self) -> None:
-        """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""
-        source = unsound(self.weights)
-        if source is not None:
-            raise NonFiniteError(self.where(source))
 
     def learning_rates(self) -> tuple[float, float]:
         """Muon's and Adam's learning rate, by the step at which the iteration began."""
@@ -345,8 +309,7 @@ class Trainer:
         """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""
         metrics = self.learner.metrics()
         if self.learner.fault is not None:
-            source, count = self.where(self.learner.fault), self.learner.taken_back
-            self.guard.meet(source, self.profile.run.on_nan, minibatches=count)
+            self.guard.meet(self.learner.fault, minibatches=self.learner.taken_back)
         self.guard.end_iteration()
         return metrics
 

@@ -216,7 +216,7 @@ def test_a_bad_moment_of_the_optimizer_is_named(make_trainer: Make) -> None:
     trainer.iterate()
     trainer.optimizer.second[0].view(-1)[0] = math.inf
     with pytest.raises(NonFiniteError, match=r"1 of \d+ numbers of the second moment of encoder.weight are inf"):
-        trainer.require_sound_weights()
+        trainer.guard.require_sound_weights()
 
 
 def test_huge_but_finite_numbers_are_no_fault(make_trainer: Make) -> None:
