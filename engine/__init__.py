@@ -47,6 +47,8 @@ from engine.snapshot import (
     SegmentSummary,
     SegmentView,
     Snapshot,
+    Spectacle,
+    SpectatorFrame,
 )
 from engine.study import Study, StudyRun, TaskTable, shipped_studies
 
@@ -97,6 +99,8 @@ __all__ = [
     "SegmentSummary",
     "SegmentView",
     "Snapshot",
+    "Spectacle",
+    "SpectatorFrame",
     "Study",
     "StudyRun",
     "TaskTable",

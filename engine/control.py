@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 STOP_PATIENCE = 4.0
 """Seconds that the iteration under way has to end by itself when a stop is asked for."""
+IDLE_SECONDS = 0.1
+"""How often `Control.idle` is called while the trainer is held inside an iteration."""
 
 
 class Control:
@@ -30,6 +33,8 @@ class Control:
         self._checkpoint = False
         self._stop: bool | None = None
         self._stop_by = 0.0
+        self.idle: Callable[[], None] = lambda: None
+        """Called by threads that are held at a gate, now and then; several may call it at once."""
 
     @property
     def paused(self) -> bool:
@@ -90,7 +95,8 @@ class Control:
         """Called by the trainer's threads between steps and minibatches: returns at once unless paused."""
         if not self._go.is_set():
             timer.lap("unaccounted")
-            self._go.wait()
+            while not self._go.wait(IDLE_SECONDS):
+                self.idle()
             timer.skip()
 
     def take_checkpoint_request(self) -> bool:

@@ -71,6 +71,10 @@ class Served(Protocol):
 
     def inspect(self, wanted: bool) -> None: ...
 
+    def spectate(self, wanted: bool, viewer: str = "screen") -> None: ...
+
+    def direct(self, act: str, value: float | None = None) -> None: ...
+
     def stop(self, checkpoint: bool = True) -> None: ...
 
 
@@ -122,6 +126,7 @@ class _Viewer:
         self.known: Snapshot | None = None
         self.profile: Profile | None = None
         self.inspects = False
+        self.spectates = False
 
     @property
     def waiting(self) -> bool:
@@ -344,6 +349,8 @@ class ControlServer:
         """What only viewers wanted to see is not recorded any more when they have left."""
         if gone.inspects and not any(viewer.inspects for viewer in self._viewers.values()):
             self._session.inspect(False)
+        if gone.spectates and not any(viewer.spectates for viewer in self._viewers.values()):
+            self._session.spectate(False, SOCKET)
         if not self._viewers and self._watch is not None:
             before, chosen = self._watch
             self._watch = None
@@ -373,6 +380,9 @@ class ControlServer:
         elif asked.do == "inspect":
             viewer.inspects = arguments["wanted"]
             self._session.inspect(any(each.inspects for each in self._viewers.values()))
+        elif asked.do == "spectate":
+            viewer.spectates = arguments["wanted"]
+            self._session.spectate(any(each.spectates for each in self._viewers.values()), SOCKET)
         else:
             getattr(self._session, asked.do)(**arguments)
         return _agree(asked.id)

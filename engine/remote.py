@@ -69,6 +69,7 @@ class RemoteSession:
         self._number = 0
         self._lost = ""
         self._watched: int | None = None
+        self._spectates = False
         self._thread = threading.Thread(target=self._main, name="viewer", daemon=True)
         self.exception: BaseException | None = None
         """Never set: what ended the training is in the snapshot's `error`."""
@@ -167,6 +168,15 @@ class RemoteSession:
         """Whether snapshots list every segment of the rollout."""
         self._command("inspect", wanted=wanted)
 
+    def spectate(self, wanted: bool) -> None:
+        """Whether this viewer wants to see the present policy play, see `TrainingSession.spectate`."""
+        self._spectates = wanted
+        self._command("spectate", wanted=wanted)
+
+    def direct(self, act: str, value: float | None = None) -> None:
+        """Changes how that game is played, for every viewer of the run, see `TrainingSession.direct`."""
+        self._command("direct", act=act, value=value)
+
     def stop(self, checkpoint: bool = True) -> None:
         """Ends training at the end of the iteration, with a checkpoint unless told otherwise."""
         self._command("stop", checkpoint=checkpoint)
@@ -201,6 +211,8 @@ class RemoteSession:
         version = self._ask({"do": "hello"}).get("version")
         if version != wire.VERSION:
             raise WireError(f"the run speaks version {version!r} of the protocol, this perx-tui {wire.VERSION}")
+        if self._spectates:  # of a line that broke the run has forgotten all wishes
+            self._ask({"do": "spectate", "wanted": True})
         since: int | None = None
         while not self._leaving.is_set():
             self._wake.clear()

@@ -24,6 +24,7 @@ from engine.recovery import Recovery
 from engine.resume import check_resumable, largest_checkpoint, load_state, save_state
 from engine.run_folder import RunFolder
 from engine.snapshot import Clip, Frame
+from engine.spectator import Spectator
 from engine.telemetry import Telemetry
 from engine.trainer import Report, Trainer
 from engine.viewing import view_segment
@@ -160,6 +161,11 @@ class Run:
         every = trainer.profile.run.checkpoint_every
         if trainer.iteration - self._last_saved >= every and not self.finished:
             self.checkpoint()
+
+    def lend(self, spectator: Spectator) -> None:
+        """Gives those who watch the policy play its present weights, where that is due."""
+        if spectator.due:
+            spectator.lend(self.trainer.policy, self.trainer.step, self.trainer.iteration)
 
     def _before_minibatch(self, index: int, count: int) -> None:
         self._edits()

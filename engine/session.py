@@ -21,6 +21,7 @@ from engine.profile import Profile
 from engine.run_folder import RunFolder
 from engine.run_listing import plain_text
 from engine.snapshot import Snapshot
+from engine.spectator import Spectator
 from engine.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ class TrainingSession:
             total_steps=profile.train.total_steps,
             device=profile.train.device,
             stage="waiting to start",
+        )
+        telemetry = self._telemetry
+        self._spectator = Spectator(
+            lambda: self._profile,
+            lambda spectacle: telemetry.update(spectacle=spectacle),
+            lambda text: telemetry.log(text, "warning"),
         )
         self._thread = threading.Thread(target=self._main, name="trainer", daemon=True)
 
@@ -175,6 +182,16 @@ class TrainingSession:
         """Whether `ReplayView.table` is filled from the next iteration on: it costs the trainer a little."""
         self._inspected = wanted
 
+    def spectate(self, wanted: bool, viewer: str = "screen") -> None:
+        """Whether `viewer` wants to see the present policy play: one game for everybody, beside training, in
+        `Snapshot.spectacle`. It goes on after the end of the training until nobody wants it any more."""
+        self._spectator.wish(viewer, wanted)
+
+    def direct(self, act: str, value: float | None = None) -> None:
+        """Changes how the spectators' game is played, see `engine.spectator.Spectator.direct`. ValueError for what is
+        none of its acts."""
+        self._spectator.direct(act, value)
+
     def stop(self, checkpoint: bool = True) -> None:
         """Ends training at the end of the iteration, with a checkpoint unless told otherwise.
 
@@ -240,6 +257,7 @@ class TrainingSession:
                 edited = edited.with_value(key, value)
             self._profile, self._folder, self._run = edited, run.folder, run
         run.trainer.hurried = lambda: control.hurried
+        control.idle = lambda: run.lend(self._spectator)
         assert run.folder is not None
         self._serve(run.folder.path)
         try:
@@ -252,9 +270,11 @@ class TrainingSession:
                     self._wanted_segment = None
                     run.show_segment(*wanted)
                 elif control.held:
+                    run.lend(self._spectator)
                     control.wait(PAUSE_POLL_SECONDS)
                 else:
                     run.iterate(self._watched, self._inspected)
+                    run.lend(self._spectator)
                     control.end_iteration()
             run.end(checkpoint=control.checkpoint_on_stop or run.finished)
         finally:

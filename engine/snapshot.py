@@ -183,6 +183,49 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class SpectatorFrame:
+    """One step of the game that the present policy plays for spectators: the state before it, what the policy thought
+    and did there, and what came of it."""
+
+    number: int
+    """Counts the steps of all episodes, so that a viewer knows which frames it has seen."""
+    state: bytes
+    action: int
+    probabilities: tuple[float, ...]
+    value: float
+    reward: float
+    episode: int
+    """1 for the first that was played."""
+    step: int
+    """Of the episode, from 1."""
+    total: float
+    """Sum of the episode's rewards, this step's included."""
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spectacle:
+    """What spectators see, see `TrainingSession.spectate`: the newest frames, oldest first, and how it is played.
+
+    `frames` is empty while the first weights have not come.
+    """
+
+    frames: tuple[SpectatorFrame, ...] = ()
+    greedy: bool = True
+    """The likeliest action is taken; else one is drawn, as in training."""
+    paused: bool = False
+    speed: float = 0.0
+    """Steps per second."""
+    step: int = 0
+    """Steps that the policy that plays has been trained on."""
+    iteration: int = 0
+    episodes: int = 0
+    """Episodes that were played to their end."""
+    scores: tuple[float, ...] = ()
+    """Of the newest of them, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of the log. `time` is seconds since the epoch."""
 
@@ -252,6 +295,8 @@ class Snapshot:
     clip: Clip | None = None
     segment: SegmentView | None = None
     """The segment that was asked for last, see `TrainingSession.show_segment`."""
+    spectacle: Spectacle | None = None
+    """None while nobody spectates."""
     log: tuple[LogLine, ...] = ()
     """The last 200 lines, oldest first."""
     disk_free: int | None = None

@@ -30,7 +30,7 @@ from engine.errors import EngineError
 from engine.run_listing import plain_text
 from engine.snapshot import Clip, Snapshot
 
-VERSION = 1
+VERSION = 2
 """Both ends must speak the same one."""
 MAX_REQUEST = 64 << 10
 """Bytes of a request's line."""
@@ -79,6 +79,8 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "watch": {"environment": int | None},
         "inspect": {"wanted": bool},
         "show_segment": {"by": str, "index": int},
+        "spectate": {"wanted": bool},
+        "direct": {"act": str, "value": float | None},
         "stop": {"checkpoint": bool},
     }
 )

@@ -49,6 +49,9 @@ class FakeSession:
             raise ValueError("environment 99: there are 8, 0 to 7")
         self.watched = environment
 
+    def spectate(self, wanted: bool, viewer: str) -> None:
+        self.told.append(("spectate", wanted, viewer))
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda **arguments: self.told.append((name, *arguments.values()))
 
@@ -203,6 +206,34 @@ def test_what_viewers_watch_is_not_recorded_any_more_when_they_have_left(
     while session.watched is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_spectators_count_as_one_viewer_of_the_run_until_the_last_of_them_has_left(
+    session: FakeSession, server: ControlServer, tmp_path: Path
+) -> None:
+    """However they leave: one says so, the other one is just gone."""
+    one, two, other = Client(tmp_path), Client(tmp_path), Client(tmp_path)
+    assert one.ask("spectate", wanted=True)["ok"]
+    assert two.ask("spectate", wanted=True)["ok"]
+    assert other.ask("direct", act="speed", value=30)["ok"]
+    assert other.ask("direct", act="pause")["ok"]
+    one.ask("spectate", wanted=False)
+    assert session.told == [
+        ("spectate", True, SOCKET),
+        ("spectate", True, SOCKET),
+        ("direct", "speed", 30),
+        ("direct", "pause", None),
+        ("spectate", True, SOCKET),
+    ]
+    two.close()
+    deadline = time.monotonic() + 5
+    while session.told[-1] != ("spectate", False, SOCKET):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert other.ask("hello")["ok"]
+    assert other.ask("direct", act=1)["error"] == "malformed"
+    one.close()
+    other.close()
 
 
 @pytest.mark.parametrize(

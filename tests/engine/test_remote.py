@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine import ProfileError, RemoteSession, RunError, Snapshot, TrainingSess
 from engine.control_server import SOCKET, ControlServer
 from engine.remote import past
 from engine.run_folder import RunFolder
+from engine.wire import VERSION
 from tests.engine.conftest import tiny_profile, wait_for
 
 Make = Callable[..., TrainingSession]
@@ -159,10 +161,11 @@ def test_a_run_that_speaks_otherwise_is_told_and_left_alone(
     make_session: Make, attach: Attach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = started(make_session)
-    monkeypatch.setattr("engine.control_server.VERSION", 2)
+    other = VERSION + 1
+    monkeypatch.setattr("engine.control_server.VERSION", other)
     remote = RemoteSession(folder)
     remote.start()
-    seen(remote, lambda s: any("speaks version 2" in line.text for line in s.log))
+    seen(remote, lambda s: any(f"speaks version {other}" in line.text for line in s.log))
     remote.close()
     assert remote.join(10)
 
@@ -186,3 +189,36 @@ def test_a_long_past_is_thinned_evenly_and_a_torn_end_left_out(tmp_path: Path) -
     assert {later - earlier for earlier, later in itertools.pairwise(thinned)} == {thinned[0]}
     assert past(tmp_path / "none") == []
     assert past(tmp_path) == []
+
+
+def test_attached_viewers_watch_one_game_and_it_ends_with_the_last_of_them(make_session: Make, attach: Attach) -> None:
+    """One of them just goes away, and one whose line breaks finds the game again by itself."""
+    session, folder = started(make_session)
+    one, two = attach(folder), attach(folder)
+    one.spectate(True)
+    two.spectate(True)
+    for remote in (one, two):
+        shown = seen(remote, lambda s: s.spectacle is not None and len(s.spectacle.frames) >= 3).spectacle
+        assert shown is not None
+        assert session.renderer().render(shown.frames[0].state, 1).size
+        assert len(shown.frames[0].probabilities) == 3
+    one.direct("pause")
+    one.direct("sample")
+    held = seen(two, lambda s: s.spectacle is not None and s.spectacle.paused and not s.spectacle.greedy).spectacle
+    assert held is not None
+    two.direct("step")
+    seen(one, lambda s: s.spectacle is not None and s.spectacle.frames[-1].number == held.frames[-1].number + 1)
+    two.direct("speed", 1000)
+    seen(two, lambda s: any("speed is 1000; it must be from 0.25 to 60" in line.text for line in s.log))
+    one.close()
+    assert one.join(10)
+    two.direct("resume")
+    last = held.frames[-1].number
+    seen(two, lambda s: s.spectacle is not None and s.spectacle.frames[-1].number > last + 2)
+    assert two._connection is not None
+    two._connection.shutdown(socket.SHUT_RDWR)
+    seen(two, lambda s: any("out of reach" in line.text for line in s.log))
+    seen(two, lambda s: s.state == "running" and s.spectacle is not None and len(s.spectacle.frames) >= 3)
+    two.close()
+    assert two.join(10)
+    wait_for(session, lambda s: s.spectacle is None)

@@ -13,12 +13,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import wire
-from engine.snapshot import Clip, Frame, LogLine, Memory, Phase, ReplayView, Snapshot
+from engine.snapshot import Clip, Frame, LogLine, Memory, Phase, ReplayView, Snapshot, Spectacle, SpectatorFrame
 from engine.wire import SnapshotWriter, WireError
 
 floats = st.floats(allow_nan=False)
 counts = st.integers(0, 2**62)
 frames = st.builds(Frame, st.binary(max_size=50), st.integers(0, 9), floats, floats, st.booleans())
+shown = st.builds(
+    SpectatorFrame,
+    counts,
+    st.binary(max_size=50),
+    st.integers(0, 9),
+    st.tuples(floats, floats),
+    floats,
+    floats,
+    counts,
+    counts,
+    floats,
+    st.booleans(),
+)
 snapshots = st.builds(
     Snapshot,
     sequence=counts,
@@ -36,6 +49,8 @@ snapshots = st.builds(
     log=st.lists(st.builds(LogLine, floats, st.sampled_from(["info", "error"]), st.text(max_size=9)), max_size=3).map(
         tuple
     ),
+    spectacle=st.none()
+    | st.builds(Spectacle, st.lists(shown, max_size=3).map(tuple), scores=st.tuples(floats, floats)),
     error=st.none() | st.text(max_size=30),
 )
 
@@ -90,6 +105,9 @@ def test_a_long_clip_is_cut_and_a_huge_one_left_out() -> None:
         (b'{"do": "stop"}', "checkpoint must be true or false"),
         (b'{"do": "stop", "checkpoint": 1}', "checkpoint must be true or false"),
         (b'{"do": "watch", "environment": "x"}', "environment must be a whole number"),
+        (b'{"do": "spectate"}', "wanted must be true or false"),
+        (b'{"do": "direct", "act": "speed", "value": "x"}', "value must be a number"),
+        (b'{"do": "direct", "act": "speed", "value": NaN}', "NaN"),
         (b'{"do": "history", "since": 1e3}', "since must be a whole number"),
         (b'{"do": "history", "since": 9223372036854775808}', "since must be a whole number"),
         (b'{"do": "set", "key": "a", "value": null}', "value must be str or bool or int or float"),
