@@ -2,8 +2,8 @@
 
 import os
 
-# Textual waits so many milliseconds after Esc for the rest of what may be another key's sequence. It reads the number
-# when it is imported, and looks every 100 ms whether the time is up: with its own 100 it may look twice.
+# So many milliseconds after Esc the rest of what may be another key's sequence is waited for. Textual reads the number
+# when it is imported; its own is 100.
 os.environ.setdefault("ESCDELAY", "50")
 
 from perx_tui.tui.app import PerxApp

@@ -1,14 +1,19 @@
-"""Textual's terminal driver, mended for a process that is stopped and continued, and for a size that comes back."""
+"""Textual's terminal driver, mended for a process that is stopped and continued, for a size that comes back, and for
+Esc."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
+import selectors
 import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from textual import constants
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 from textual.message import Message
@@ -16,6 +21,8 @@ from textual.message import Message
 if TYPE_CHECKING:
     from perx_tui.tui.painting import Painter
 
+_IDLE_SECONDS = 0.1
+"""How often the thread that reads keys looks whether it shall end."""
 _RESIZE_SECONDS = 0.1
 """By then Textual has drawn a size."""
 _LONGEST_REST = 1.0
@@ -53,6 +60,35 @@ class TerminalDriver(LinuxDriver):
             loop.call_soon_threadsafe(self._after_resize, loop, tell)
 
         signal.signal(signal.SIGWINCH, resized)
+
+    def run_input_thread(self) -> None:
+        """Read keys until the application or its terminal ends.
+
+        Esc may begin another key's sequence. Textual's own loop looks every 100 ms whether the time for the rest is up;
+        this one looks when it is. Bytes that are no UTF-8 are no reason to end, either.
+        """
+        parser = XTermParser()
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            wait = _IDLE_SECONDS
+            while not self.exit_event.is_set():
+                if selector.select(wait):
+                    try:
+                        data = os.read(self.fileno, 4096)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    # No text at all would tell the parser that nothing more comes: half a character is not yet text.
+                    if text := decode(data):
+                        for message in parser.feed(text):
+                            self.process_message(message)
+                    wait = constants.ESCAPE_DELAY
+                else:
+                    wait = _IDLE_SECONDS
+                for message in parser.tick():
+                    self.process_message(message)
 
     def _after_resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         """Let Textual look at the size, at once or, where it has just done so, soon."""
