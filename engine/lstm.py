@@ -114,7 +114,8 @@ class Workspace:
     """Buffers of one fused unroll, used again by the next: 9 * hidden floats a sample.
 
     `joined` holds [input | h] of each step, so that a step is one product with [w_ih | w_hh]; h there is zero where the
-    step starts an episode, while `outputs` keeps the true one for the heads.
+    step starts an episode, while `outputs` keeps the true one for the heads. On the way back `gates` come to hold their
+    gradients, and `outputs` that of the inputs.
     """
 
     def __init__(self, steps: int, segments: int, hidden: int) -> None:
@@ -197,7 +198,9 @@ class FusedUnroll(torch.autograd.Function):
             if t > 0:
                 torch.mm(work.gates[t], w_hh, out=work.d_hidden)
         d_gates = work.gates.view(steps * segments, 4 * hidden)
-        d_inputs = torch.mm(d_gates, w_ih).view(steps, segments, hidden)
+        # Nobody needs the outputs any more: what follows this layer has gone back already.
+        d_inputs = work.outputs
+        torch.mm(d_gates, w_ih, out=d_inputs.view(steps * segments, hidden))
         d_weight = torch.mm(d_gates.t(), work.joined[:steps].view(steps * segments, 2 * hidden))
         d_bias = d_gates.sum(0)
         # A copy: gradients are scaled in place, and one tensor given twice would be scaled twice.
@@ -213,12 +216,12 @@ class LSTMStepper:
         self.joined = [torch.zeros(agents, 2 * hidden) for _ in range(core.layers)]
         self.cells = [torch.zeros(agents, hidden) for _ in range(core.layers)]
         self.gates, self.output = torch.zeros(agents, 4 * hidden), torch.zeros(agents, hidden)
-        self.spare_cell, self.spare_hidden = torch.zeros(agents, hidden), torch.zeros(agents, hidden)
+        self.spare_cell = torch.zeros(agents, hidden)
         # numpy views of what the kernels touch: making them anew in each step would cost as much as a small product.
         self._gates, self._output = self.gates.numpy(), self.output.numpy()
         self._cells = [cell.numpy() for cell in self.cells]
         self._hiddens = [joined[:, hidden:].numpy() for joined in self.joined]
-        self._spare = self.spare_cell.numpy(), self.spare_hidden.numpy()
+        self._spare = self.spare_cell.numpy(), self._output
 
     def state(self) -> Tensor:
         """[layers, 2, agents, hidden]"""

@@ -61,7 +61,7 @@ class Policy(nn.Module):
         episode starts, row 0 is taken as zero because `state` accounts for it. `part` names the worker that calls.
         """
         steps, segments, _ = observations.shape
-        encoded = functional.relu(self.encoder(observations.view(steps * segments, -1)))
+        encoded = functional.relu_(self.encoder(observations.view(steps * segments, -1)))
         output = self.core.unroll(encoded.view(steps, segments, self.hidden), state, resets, part)
         heads = self.heads(output.reshape(steps * segments, self.hidden)).view(steps, segments, -1)
         return heads[..., : self.actions], heads[..., self.actions]
