@@ -45,11 +45,17 @@ class DeviceLayout(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class DeviceProgram:
-    """What the compiler is given: `source`, and the text of each header that it includes by its name."""
+    """What the compiler is given: `source`, and the text of each header that it includes by its name.
+
+    What comes out has the `kernels`, whose blocks have `threads` threads.
+    """
 
     name: str
     source: str
     headers: Mapping[str, str]
+    options: tuple[str, ...] = OPTIONS
+    kernels: tuple[str, ...] = KERNELS
+    threads: int = THREADS
 
 
 def device_program(name: str, config: Mapping[str, object]) -> DeviceProgram:

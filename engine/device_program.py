@@ -1,4 +1,4 @@
-"""Compiles environments for a GPU at run time and launches their kernels.
+"""Compiles environments and other kernels for a GPU at run time and launches them.
 
 NVRTC, the compiler, comes with torch's CUDA wheels and the driver with the GPU; both are called through ctypes, so that
 neither a CUDA toolkit nor another package is needed. The kernels live in the context that torch made, take torch's
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from c_envs.device import KERNELS, OPTIONS, THREADS, DeviceLayout, DeviceProgram, device_program
+from c_envs.device import KERNELS, THREADS, DeviceLayout, DeviceProgram, device_program
 from engine.errors import DeviceError
 
 Load = Callable[[str], Any]
@@ -44,7 +45,7 @@ class Compiler:
             library.nvrtcCreateProgram(ctypes.byref(handle), source, name, ctypes.c_int(count), texts, names),
         )
         try:
-            options = [option.encode() for option in (*OPTIONS, f"--gpu-architecture={architecture}")]
+            options = [option.encode() for option in (*program.options, f"--gpu-architecture={architecture}")]
             given = (ctypes.c_char_p * len(options))(*options)
             code = library.nvrtcCompileProgram(handle, ctypes.c_int(len(options)), given)
             if code != 0:
@@ -79,15 +80,24 @@ class Compiler:
 class CudaLauncher:
     """The kernels of one program, loaded into the context of torch's current device; `Launcher` of a `DeviceBatch`.
 
-    `stream` gives the address of the stream to launch on.
+    `stream` gives the address of the stream to launch on; a block has `threads` threads.
     """
 
-    def __init__(self, driver: Any, code: bytes, stream: Callable[[], int]) -> None:
-        self._driver, self._stream = driver, stream
+    def __init__(
+        self,
+        driver: Any,
+        code: bytes,
+        stream: Callable[[], int],
+        kernels: Sequence[str] = KERNELS,
+        threads: int = THREADS,
+    ) -> None:
+        self._driver, self._stream, self._threads = driver, stream, ctypes.c_uint(threads)
+        self._context, self._thread = ctypes.c_void_p(), threading.local()
+        self._check("cuCtxGetCurrent", driver.cuCtxGetCurrent(ctypes.byref(self._context)))
         self._module = ctypes.c_void_p()
         self._check("cuModuleLoadData", driver.cuModuleLoadData(ctypes.byref(self._module), code))
         self._kernels: dict[str, ctypes.c_void_p] = {}
-        for name in KERNELS:
+        for name in kernels:
             kernel = ctypes.c_void_p()
             found = driver.cuModuleGetFunction(ctypes.byref(kernel), self._module, name.encode())
             self._check(f"cuModuleGetFunction({name})", found)
@@ -95,6 +105,10 @@ class CudaLauncher:
 
     def launch(self, kernel: str, blocks: int, *arguments: ctypes.Structure | ctypes.c_int64 | ctypes.c_uint64) -> None:
         """Queues the kernel on the stream. The driver copies the arguments before it returns."""
+        if not hasattr(self._thread, "ready"):
+            # A thread of autograd's may launch this before torch has had any business with the driver there.
+            self._check("cuCtxSetCurrent", self._driver.cuCtxSetCurrent(self._context))
+            self._thread.ready = True
         addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(each) for each in arguments))
         one, none = ctypes.c_uint(1), ctypes.c_uint(0)
         code = self._driver.cuLaunchKernel(
@@ -102,7 +116,7 @@ class CudaLauncher:
             ctypes.c_uint(blocks),
             one,
             one,
-            ctypes.c_uint(THREADS),
+            self._threads,
             one,
             one,
             none,
@@ -123,19 +137,34 @@ class CudaLauncher:
 
 def cuda_launcher(name: str, config: Mapping[str, object], device: torch.device) -> CudaLauncher:
     """Environment `name`, compiled for and loaded on a CUDA device. DeviceError says what is missing or went wrong."""
+
+    def trial(launcher: CudaLauncher) -> None:
+        launcher.launch("device_reset", 1, DeviceLayout(), ctypes.c_uint64(0))
+
+    return load_program(device_program(name, config), device, trial)
+
+
+def load_program(program: DeviceProgram, device: torch.device, trial: Callable[[CudaLauncher], None]) -> CudaLauncher:
+    """The program's kernels, compiled for and loaded on a CUDA device. `trial` launches some on nothing, so that what
+    cannot run is found here, where there is another way. DeviceError says what is missing or went wrong."""
     compiler = Compiler(load_compiler())
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError as error:
         raise DeviceError(f"the GPU's driver cannot be called: {error}") from None
     major, minor = torch.cuda.get_device_capability(device)
-    code = compiler.compile(device_program(name, config), f"sm_{major}{minor}")
+    code = compiler.compile(program, f"sm_{major}{minor}")
     with torch.cuda.device(device):
         # A context is current in a thread once torch has used the device there.
         torch.empty(1, device=device)
-        launcher = CudaLauncher(driver, code, lambda: torch.cuda.current_stream(device).cuda_stream)
-        # Tried on no environment, so that what cannot run is found here, where there is another way.
-        launcher.launch("device_reset", 1, DeviceLayout(), ctypes.c_uint64(0))
+        launcher = CudaLauncher(
+            driver,
+            code,
+            lambda: torch.cuda.current_stream(device).cuda_stream,
+            kernels=program.kernels,
+            threads=program.threads,
+        )
+        trial(launcher)
         torch.cuda.synchronize(device)
     return launcher
 

@@ -1,8 +1,8 @@
 """The LSTM core, whose state is reset inside a segment where an episode ends.
 
 It has two implementations of one function. The plain one is written with torch operations and runs on every
-device; the fused one (CPU) computes each step with one matrix product and one pass of a C kernel, and its
-gradient likewise.
+device; the fused one computes each step with one matrix product and one pass of a kernel, and its gradient
+likewise: here on the CPU, in engine/device_unroll.py on a GPU.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine import _kernels
+from engine.device_recurrence import Recurrence
+from engine.device_unroll import DeviceLSTM, step_kernels, unroll_kernels
 
 
 class LSTM(nn.Module):
@@ -29,7 +31,9 @@ class LSTM(nn.Module):
         super().__init__()
         self.hidden, self.layers = hidden, layers
         self.fused = True
-        """Use the C kernels where the tensors are on the CPU; False is the plain path everywhere."""
+        """Use the C kernels where the tensors are on the CPU, and `kernels`; False is the plain path everywhere."""
+        self.kernels: Recurrence | None = None
+        """Those of the GPU that the parameters are on, once `Policy.use_fused` has made them."""
         for layer in range(layers):
             self.register_parameter(f"weight_ih_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
             self.register_parameter(f"weight_hh_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
@@ -48,16 +52,33 @@ class LSTM(nn.Module):
 
     def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: inputs [N, H], state [L, 2, N, H] -> output [N, H], next state."""
+        kernels = step_kernels(self, inputs)
+        if kernels is not None:
+            return self._kernel_step(inputs, state, kernels)
         following = []
         for layer in range(self.layers):
             inputs, cell = _cell(inputs, state[layer, 0], state[layer, 1], *self.weights(layer))
             following.append(torch.stack((inputs, cell)))
         return inputs, torch.stack(following)
 
+    def _kernel_step(self, inputs: Tensor, state: Tensor, kernels: Recurrence) -> tuple[Tensor, Tensor]:
+        following = torch.empty(state.shape, device=state.device)
+        for layer in range(self.layers):
+            w_ih, w_hh, b_ih, b_hh = self.weights(layer)
+            gates = torch.addmm(b_ih + b_hh, inputs, w_ih.t()).addmm_(state[layer, 0], w_hh.t())
+            kernels.lstm_forward(gates, state[layer, 1].contiguous(), following[layer, 1], following[layer, 0])
+            inputs = following[layer, 0]
+        return inputs, following
+
     def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
         """T steps: inputs [T, S, H], state [L, 2, S, H], resets uint8 [T, S] -> outputs [T, S, H]."""
         for layer in range(self.layers):
-            if self.fused and inputs.device.type == "cpu" and inputs.dtype == torch.float32:
+            kernels = unroll_kernels(self, inputs)
+            if kernels is not None:
+                inputs = DeviceLSTM.apply(  # type: ignore[no-untyped-call]
+                    inputs, *self.weights(layer), state[layer], resets, kernels
+                )
+            elif self.fused and inputs.device.type == "cpu" and inputs.dtype == torch.float32:
                 workspace = self._workspace(part, layer, inputs.shape[0], inputs.shape[1])
                 inputs = FusedUnroll.apply(  # type: ignore[no-untyped-call]
                     inputs, *self.weights(layer), state[layer], resets, workspace

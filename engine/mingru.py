@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import _kernels
+from engine.device_recurrence import Recurrence
+from engine.device_unroll import DeviceMinGRU, step_kernels, unroll_kernels
 
 
 class MinGRU(nn.Module):
@@ -27,7 +29,9 @@ class MinGRU(nn.Module):
         super().__init__()
         self.hidden, self.layers = hidden, layers
         self.fused = True
-        """Use the C kernels where the tensors are on the CPU; False is the plain path everywhere."""
+        """Use the C kernels where the tensors are on the CPU, and `kernels`; False is the plain path everywhere."""
+        self.kernels: Recurrence | None = None
+        """Those of the GPU that the parameters are on, once `Policy.use_fused` has made them."""
         self.gates = nn.ModuleList(nn.Linear(hidden, 3 * hidden) for _ in range(layers))
 
     def _gate(self, layer: int, inputs: Tensor) -> Tensor:
@@ -36,6 +40,9 @@ class MinGRU(nn.Module):
 
     def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: inputs [N, H], state [L, 1, N, H] -> output [N, H], next state."""
+        kernels = step_kernels(self, inputs)
+        if kernels is not None:
+            return self._kernel_step(inputs, state, kernels)
         following = []
         for layer in range(self.layers):
             candidate, update, share = _activate(self._gate(layer, inputs))
@@ -44,11 +51,31 @@ class MinGRU(nn.Module):
             following.append(hidden.unsqueeze(0))
         return inputs, torch.stack(following)
 
+    def _kernel_step(self, inputs: Tensor, state: Tensor, kernels: Recurrence) -> tuple[Tensor, Tensor]:
+        following = torch.empty(state.shape, device=state.device)
+        for layer in range(self.layers):
+            raw, outputs = self._gate(layer, inputs), torch.empty_like(inputs)
+            kernels.mingru_forward(
+                raw.unsqueeze(0),
+                inputs.unsqueeze(0),
+                state[layer, 0].contiguous(),
+                None,
+                following[layer],
+                outputs.unsqueeze(0),
+            )
+            inputs = outputs
+        return inputs, following
+
     def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
         """T steps: inputs [T, S, H], state [L, 1, S, H], resets uint8 [T, S] -> outputs [T, S, H]."""
         for layer in range(self.layers):
             raw = self._gate(layer, inputs)
-            if self.fused and raw.device.type == "cpu" and raw.dtype == torch.float32:
+            kernels = unroll_kernels(self, inputs)
+            if kernels is not None:
+                inputs = DeviceMinGRU.apply(  # type: ignore[no-untyped-call]
+                    inputs, raw, state[layer, 0], resets, kernels
+                )
+            elif self.fused and raw.device.type == "cpu" and raw.dtype == torch.float32:
                 inputs = FusedScan.apply(inputs, raw, state[layer, 0], resets)  # type: ignore[no-untyped-call]
             else:
                 candidate, update, share = _activate(raw)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.device_recurrence import recurrence
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
@@ -42,6 +45,14 @@ class Policy(nn.Module):
                 nn.init.orthogonal_(
                     parameter, gain=self.core.gain if name.startswith("core") else 2**0.5, generator=generator
                 )
+
+    def use_fused(self, fused: bool, warn: Callable[[str], None] = lambda text: None) -> None:
+        """Fused kernels for the core where the parameters are, or plain torch operations everywhere. `warn` hears why
+        a GPU has no kernels; the core then runs by torch operations there."""
+        self.core.fused = fused
+        if not isinstance(self.core, FeedForward):
+            device = self.encoder.weight.device
+            self.core.kernels = recurrence(device, warn) if fused and device.type == "cuda" else None
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""

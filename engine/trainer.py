@@ -79,7 +79,7 @@ class Trainer:
         state = self.policy.initial_state(env.agents, device)
         self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
         self.collector: Collector
-        self.policy.core.fused = train.fused
+        self.policy.use_fused(train.fused, warn)
         if isinstance(self.batch, DeviceBatch):
             self.collector = DeviceCollector(
                 self.batch, self.policy, self.buffer, self.action_generator, warn, graphs=train.graphs

@@ -135,7 +135,7 @@ class TrainSection(Section):
     precision: Literal["float32", "bfloat16"] = option(
         "float32", help="number format of the network's matrix products; bfloat16 needs a GPU"
     )
-    fused: bool = option(True, help="fused kernels on a CPU; false: the same by plain torch operations, much slower")
+    fused: bool = option(True, help="fused kernels for the core; false: the same by torch operations, much slower")
     graphs: bool = option(
         True, help="on a GPU, rollout and updates are launched as CUDA graphs; false: operation by operation"
     )

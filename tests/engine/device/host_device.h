@@ -1,4 +1,4 @@
-/* Put before the program of c_envs/device.h: a C++ compiler of the host then makes functions of its kernels, each of which
+/* Put before a program for a device, such as that of c_envs/device.h: a C++ compiler of the host then makes functions of its kernels, each of which
  * plays the threads of a block in a loop. The run-time compiler's macros are set, so that it reads the text that the
  * device's compiler reads. */
 #define __CUDACC__
@@ -17,5 +17,19 @@ struct HostBlock {
 };
 extern "C" {
 HostBlock host_block;
+/* A device's compiler knows these without a header. */
+float expf(float);
+float tanhf(float);
 }
 #define blockIdx host_block
+
+/* A kernel by its name, for the driver of host_driver.h. */
+struct HostKernel {
+    const char *name;
+    void (*run)(void **arguments);
+};
+
+template <class Value>
+const Value &host_argument(void **arguments, int index) {
+    return *static_cast<const Value *>(arguments[index]);
+}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from c_envs.device import device_program
+from c_envs.device import DeviceProgram, device_program
 from engine.device_environments import DeviceBatch
 from engine.device_program import CudaLauncher
 
@@ -23,24 +23,30 @@ HOST_STREAM = 0x7F00_1234_5678
 
 
 def host_launcher(name: str, config: Mapping[str, object], folder: Path) -> CudaLauncher:
-    """The launcher that a GPU gets, over a library that has the driver's calls and runs the kernels on the CPU.
+    """The launcher that a GPU gets for an environment, over a library that runs the kernels on the CPU."""
+    return host_program(device_program(name, config), "host_environments.h", folder)
+
+
+def host_program(program: DeviceProgram, table: str, folder: Path) -> CudaLauncher:
+    """The launcher of a program over a library that has the driver's calls and runs the kernels that `table` lists.
 
     `host_launches` and `host_stream` of its driver tell how often it was called and on which stream last.
     """
     if COMPILER is None:
         pytest.skip("no C++ compiler here to build the device's kernels for the host")
-    program = device_program(name, config)
     folder.mkdir(parents=True, exist_ok=True)
     for header, text in program.headers.items():
         (folder / header).write_text(text)
+    name = program.name.partition(".")[0]
     source, library, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
-    source.write_text(program.source + '#include "host_driver.h"\n')
+    source.write_text(f'{program.source}#include "{table}"\n#include "host_driver.h"\n')
     flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     places = [f"-I{folder}", f"-I{here}", "-include", str(here / "host_device.h")]
     command = [COMPILER, *flags, *places, str(source), "-o", str(library)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    return CudaLauncher(ctypes.CDLL(str(library)), b"machine code", lambda: HOST_STREAM)
+    driver = ctypes.CDLL(str(library))
+    return CudaLauncher(driver, b"machine code", lambda: HOST_STREAM, program.kernels, program.threads)
 
 
 def device_buffers(batch: DeviceBatch) -> dict[str, torch.Tensor]:

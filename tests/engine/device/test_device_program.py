@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,9 +92,20 @@ class FakeDriver:
         self.loaded = b""
         self.functions: list[bytes] = []
         self.launches: list[dict[str, Any]] = []
+        self.threads: list[int] = []
+        """Those that were given the context, in order."""
 
     def _answer(self, call: str) -> int:
         return self.status if call == self.refuse else 0
+
+    def cuCtxGetCurrent(self, context: Any) -> int:
+        context._obj.value = 0xC0
+        return self._answer("cuCtxGetCurrent")
+
+    def cuCtxSetCurrent(self, context: Any) -> int:
+        assert context.value == 0xC0
+        self.threads.append(threading.get_ident())
+        return self._answer("cuCtxSetCurrent")
 
     def cuModuleLoadData(self, module: Any, code: bytes) -> int:
         module._obj.value = 5
@@ -223,7 +235,24 @@ def test_a_real_library_gets_every_argument_whole(tmp_path: Path) -> None:
         through.launch("device_step", 0, DeviceLayout())
 
 
-@pytest.mark.parametrize("call", ["cuModuleLoadData", "cuModuleGetFunction"])
+def test_every_thread_that_launches_has_the_context_of_the_one_that_loaded() -> None:
+    """Autograd launches from threads of its own, which torch may not have taken to the driver yet."""
+    driver = FakeDriver()
+    batch = DeviceBatch("bandit", 2, launcher=launcher(driver), device=HOST, slots=1)
+    batch.bind(**device_buffers(batch))
+    for _ in range(2):
+        batch.reset()
+        other = threading.Thread(target=batch.reset)
+        other.start()
+        other.join()
+    assert len(driver.launches) == 8
+    assert driver.threads[0] == threading.get_ident()
+    assert len(driver.threads) == 3, "once in each thread"
+    with pytest.raises(DeviceError, match=r"^cuCtxSetCurrent: unspecified launch failure"):
+        launcher(FakeDriver(refuse="cuCtxSetCurrent")).launch("device_step", 1)
+
+
+@pytest.mark.parametrize("call", ["cuCtxGetCurrent", "cuModuleLoadData", "cuModuleGetFunction"])
 def test_code_that_the_driver_does_not_take_is_an_error_with_its_words(call: str) -> None:
     with pytest.raises(DeviceError, match=rf"^{call}.*: unspecified launch failure \(719\)$"):
         launcher(FakeDriver(refuse=call))
