@@ -16,9 +16,13 @@ if os.environ.get("CI"):
 
 @pytest.fixture(autouse=True, scope="session")
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a person's charts showed last is neither read nor changed, by programs that tests start either."""
+    """What is kept for a person is neither read nor changed, by programs that tests start either. To those the tests
+    are nobody new, whichever of them comes first."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "perx-tui").mkdir()
+    (folder / "perx-tui" / "welcomed").touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("XDG_CONFIG_HOME", str(folder))
         yield
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perx_tui import metrics as names
 from perx_tui.compare import figures, overlay, wording
 from perx_tui.tui.chart import number_tick, step_tick
-from perx_tui.tui.lines import EMPTY, Line, Part, centered, shorten, spread
+from perx_tui.tui.lines import EMPTY, Line, Part, centered, shorten, spread, wrap
 from perx_tui.tui.panel import Bar, Lines, Panel
 
 if TYPE_CHECKING:
     from engine import Comparison
 
 HUES = ("blue", "orange", "green", "purple", "yellow", "red")
+_COLUMNS = (
+    "area: mean height of the curve; at ...: its height where the shortest run ends; − A: less that of group A; "
+    "a … b: the 95 % interval, of two groups whose intervals lie apart one is better."
+)
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -28,6 +33,8 @@ class Showing:
     notice: str = ""
     differences_first: bool = False
     first_group: int = 0
+    explaining: bool = False
+    """Whether the metric and the columns are explained in place of the table."""
 
 
 def looks(count: int) -> list[tuple[str, str]]:
@@ -96,13 +103,15 @@ class Table(Panel, can_focus=False):
     showing: Showing
 
     def heading(self) -> str:
-        """What the first columns are."""
+        """What the first columns are, or what is explained."""
+        if self.showing.explaining:
+            return f"what the figures mean · {self.showing.metric}"
         return "groups: differences from A" if self.showing.differences_first else "groups"
 
     def summary(self) -> list[Line]:
         """Which groups are shown, where not all are."""
         comparison, room = self.showing.comparison, self.size.height - 3
-        if comparison is None or len(comparison.groups) <= room:
+        if comparison is None or self.showing.explaining or len(comparison.groups) <= room:
             return []
         first = self._first(room)
         return [((f"↑↓ {first + 1} to {first + room} of {len(comparison.groups)}", "dim"),)]
@@ -118,6 +127,8 @@ class Table(Panel, can_focus=False):
 
     def body(self, width: int, height: int) -> list[Line]:
         """Heading and groups; where they do not fit, from the first one wanted."""
+        if self.showing.explaining:
+            return _explained(self.showing.metric, width)
         comparison = self.showing.comparison
         if comparison is None:
             return []
@@ -152,6 +163,7 @@ class Footer(Bar):
             ("m", "next metric", "metric(1)"),
             ("x", "over time" if self.showing.x == "steps" else "over steps", "axis"),
             ("q", "quit", "quit"),
+            ("i", "table" if self.showing.explaining else "explain", "explain"),
             ("d", "figures" if self.showing.differences_first else "differences", "differences"),
             ("r", "read again", "reload"),
             ("M", "previous metric", "metric(-1)"),
@@ -165,6 +177,15 @@ class Footer(Bar):
             left -= size
         self.spans = spans
         return [tuple(parts) or EMPTY]
+
+
+def _explained(metric: str, width: int) -> list[Line]:
+    """What a metric means and what is healthy, then the columns of the table."""
+    info = names.info(metric)
+    lines: list[Line] = [((row, ""),) for row in wrap(info.meaning, width)]
+    if info.healthy:
+        lines += [((row, "green"),) for row in wrap("✓ " + info.healthy, width)]
+    return lines + [((row, "dim"),) for row in wrap(_COLUMNS, width)]
 
 
 def _time_unit(seconds: float) -> tuple[float, str]:

@@ -40,6 +40,8 @@ FIRST_METRICS = (
 
 _ENDINGS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: 128 + signal.SIGHUP}
 _SMALLEST_CHART = 8
+_EXPLANATION = 10
+"""Rows of the explanation that may stand in place of the table."""
 
 
 def show(paths: Sequence[Path], groups: Groups, metric: str, x: Axis, threshold: float | None) -> int:
@@ -62,7 +64,8 @@ class _Stack(Layout):
         """Place the four, from the top."""
         assert isinstance(parent, _Board)
         inner = size.height - 2
-        table = min(parent.groups + 3, max(4, inner - _SMALLEST_CHART), max(4, inner // 2))
+        wanted = _EXPLANATION if parent.explaining else parent.groups + 3
+        table = min(wanted, max(4, inner - _SMALLEST_CHART), max(4, inner // 2))
         heights = (1, inner - table, table, 1)
         placed = []
         top = 0
@@ -80,6 +83,7 @@ class _Board(Widget):
     def __init__(self, parts: Sequence[Header | Curves | Table | Footer], groups: int) -> None:
         super().__init__()
         self.groups = groups
+        self.explaining = False
         self._parts = parts
         self._stack = _Stack()
 
@@ -105,6 +109,7 @@ class CompareApp(App[int]):
         Binding("M", "metric(-1)", show=False),
         Binding("x", "axis", show=False),
         Binding("d", "differences", show=False),
+        Binding("i", "explain", show=False),
         Binding("r", "reload", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
@@ -162,6 +167,12 @@ class CompareApp(App[int]):
             return
         self._show(differences_first=not self.showing.differences_first)
 
+    def action_explain(self) -> None:
+        """What the metric and the columns mean, or the table again."""
+        self._board.explaining = not self._board.explaining
+        self._rearrange()
+        self._show(explaining=self._board.explaining)
+
     def action_scroll(self, by: int) -> None:
         """Other groups in the table."""
         last = len(self._groups) - 1
@@ -176,7 +187,7 @@ class CompareApp(App[int]):
             return
         self._known.clear()
         self._board.groups = len(self._groups)
-        self._board.refresh(layout=True)
+        self._rearrange()
         self._show(notice="read again")
 
     async def action_quit(self) -> None:
@@ -211,6 +222,10 @@ class CompareApp(App[int]):
             except EngineError as error:
                 return dataclasses.replace(showing, comparison=None, problem=str(error))
         return dataclasses.replace(showing, comparison=self._known[key], problem="")
+
+    def _rearrange(self) -> None:
+        # Textual keeps a container's last arrangements by size; only a child's request makes it forget them.
+        self.parts[0].refresh(layout=True)
 
     def _tell(self, showing: Showing) -> None:
         for part in self.parts:

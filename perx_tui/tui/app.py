@@ -19,6 +19,7 @@ from perx_tui.tui.pending import saved
 from perx_tui.tui.screens.alarms import AlarmScreen
 from perx_tui.tui.screens.chart import ChartScreen
 from perx_tui.tui.screens.editor import EditorScreen
+from perx_tui.tui.screens.explain import ExplainScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
@@ -162,6 +163,29 @@ class PerxApp(LiveApp):
         """Open the editor; close it where it is on top."""
         if not self._bring_up(EditorScreen):
             self._open(self._kept(EditorScreen, self._editor))
+
+    def action_explain(self) -> None:
+        """Say what the figures mean: those of the screen that is open, of the focused panel, or of the one that is
+        shown in front."""
+        board = self.dashboard
+        focused = self.focused.id if self.focused is not None else None
+        subject = (
+            (self._full.subject if self._full is not None else "")
+            or board.maximized
+            or (focused if focused in board.panels else "")
+            or board.tabs.chosen
+            or "throughput"
+        )
+        screen = self._kept(ExplainScreen, lambda: ExplainScreen(self.palette, self._show_metric))
+        self._open(screen)
+        screen.meanings.turn(subject)
+
+    def _show_metric(self, key: str) -> None:
+        """A metric by itself on the chart screen."""
+        self._charts.only(key)
+        self._remember()
+        if not self._bring_up(ChartScreen):
+            self.action_chart()
 
     def _prioritization_screen(self) -> PrioritizationScreen:
         return PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment)
@@ -317,13 +341,14 @@ class PerxApp(LiveApp):
     # ---- the command palette ----
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every action of the key table, then what needs more than an action."""
-        for key in KEYS:
+        """The command palette: every action of the screen that is open and of the key table, then what needs more than
+        an action."""
+        own = screen.table if isinstance(screen, FullScreen) else ()
+        for key in (*(key for key in own if (key.action or "").startswith("screen.")), *KEYS):
             if key.command and key.action is not None:
                 action = key.action
-                yield SystemCommand(
-                    key.command, f"{key.help}  ({key.display})", lambda action=action: self._run_later(action)
-                )
+                keys = key.display or key.keys.partition(",")[0]
+                yield SystemCommand(key.command, f"{key.help}  ({keys})", lambda action=action: self._run_later(action))
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
         yield SystemCommand(
             "Screenshot", "Save the screen as SVG  (S)", lambda: self.set_timer(0.1, self.action_picture)

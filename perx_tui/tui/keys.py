@@ -71,6 +71,7 @@ KEYS: tuple[Key, ...] = (
     Key("v", "v", "segment", "Watch a segment's steps", SCREEN, "segment", 6, "Segment viewer"),
     Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
     Key("a", "a", "alarms", "Alarms, and what to try", SCREEN, "alarms", 12, "Alarms"),
+    Key("i", "i", "explain", "What the figures mean", PROGRAM, "explain", 14, "Explain the figures"),
     Key("y", "y", "copy", "Copy the panel as text", PROGRAM, "copy", 0, "Copy the focused panel"),
     Key("Y", "Y", "copy all", "Copy the run's figures", PROGRAM, "copy_summary", 0, "Copy the summary of the run"),
     Key("S", "S", "screenshot", "Save the screen as SVG", PROGRAM, "picture"),
@@ -81,35 +82,64 @@ KEYS: tuple[Key, ...] = (
 
 
 TABLE, STEPS, CHOICE, SETTINGS = "Table of segments", "Steps", "Which segment", "Settings"
-ALARMS = "Alarms"
+ALARMS, FIGURES = "Alarms", "Figures"
 CURVES, AXES = "Curves", "Axes and crosshair"
 
 _BACK = Key("escape", "esc", "back", "Back", PROGRAM, "screen.back", 1)
 _HELP = Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 9)
+_EXPLAIN = Key("i", "i", "explain", "What the figures mean", PROGRAM, "explain")
 _SPACE = Key("space", "space", "pause", "Pause training, or go on", TRAINING, "pause", 6)
 
 PRIORITIZATION_KEYS: tuple[Key, ...] = (
-    Key("tab,right_square_bracket", "tab", "next tab", "Next tab", PROGRAM, "screen.tab(1)", 5),
-    Key("shift+tab,left_square_bracket", "", "", "Tab before", PROGRAM, "screen.tab(-1)"),
+    Key("tab,right_square_bracket", "tab", "next tab", "Next tab", PROGRAM, "screen.tab(1)", 5, command="Next tab"),
+    Key("shift+tab,left_square_bracket", "", "", "Tab before", PROGRAM, "screen.tab(-1)", command="Tab before"),
     Key("up", "↑ ↓", "choose", "Choose a segment", TABLE, "screen.move(-1)", 4),
     Key("down", "", "", "Segment below", TABLE, "screen.move(1)"),
     Key("pageup", "pgup pgdn", "", "A page up or down", TABLE, "screen.page(-1)"),
     Key("pagedown", "", "", "A page down", TABLE, "screen.page(1)"),
     Key("home", "home end", "", "The first, the last", TABLE, "screen.move(-1000000)"),
     Key("end", "", "", "The last", TABLE, "screen.move(1000000)"),
-    Key("left", "← →", "sort", "Sort by another column", TABLE, "screen.sort(-1)", 3),
-    Key("right", "", "", "Sort by the next column", TABLE, "screen.sort(1)"),
-    Key("r", "r", "reverse", "Reverse the order", TABLE, "screen.reverse", 7),
-    Key("enter", "enter", "watch", "Watch the chosen segment", TABLE, "screen.open", 2),
+    Key(
+        "left",
+        "← →",
+        "sort",
+        "Sort by another column",
+        TABLE,
+        "screen.sort(-1)",
+        3,
+        command="Sort by the column before",
+    ),
+    Key("right", "", "", "Sort by the next column", TABLE, "screen.sort(1)", command="Sort by the next column"),
+    Key("r", "r", "reverse", "Reverse the order", TABLE, "screen.reverse", 7, command="Reverse the order of the table"),
+    Key(
+        "enter",
+        "enter",
+        "watch",
+        "Watch the chosen segment",
+        TABLE,
+        "screen.open",
+        2,
+        command="Watch the chosen segment",
+    ),
     _SPACE,
     Key("e", "e", "edit", "Change settings", PROGRAM, "editor", 8),
+    replace(_EXPLAIN, rank=10),
     _BACK,
     _HELP,
 )
 """Keys of the prioritization screen; those of the app that it does not name stay in force."""
 
 ALARM_KEYS: tuple[Key, ...] = (
-    Key("tab", "tab", "rules", "What is watched, and back", ALARMS, "screen.tab", 3),
+    Key(
+        "tab",
+        "tab",
+        "rules",
+        "What is watched, and back",
+        ALARMS,
+        "screen.tab",
+        3,
+        command="What is watched, or the alarms",
+    ),
     Key("up", "↑ ↓", "scroll", "Scroll the alarms", ALARMS, "screen.scroll(-1)", 2),
     Key("down", "", "", "Down", ALARMS, "screen.scroll(1)"),
     Key("pageup", "pgup pgdn", "", "A page up or down", ALARMS, "screen.scroll(-8)"),
@@ -123,29 +153,89 @@ ALARM_KEYS: tuple[Key, ...] = (
 )
 """Keys of the screen of the alarms."""
 
+EXPLAIN_KEYS: tuple[Key, ...] = (
+    Key(
+        "tab,right",
+        "tab",
+        "next panel",
+        "The next panel's",
+        FIGURES,
+        "screen.subject(1)",
+        2,
+        command="Explain the next panel",
+    ),
+    Key(
+        "shift+tab,left", "", "", "The panel before", FIGURES, "screen.subject(-1)", command="Explain the panel before"
+    ),
+    Key("1", "1 ... 8", "", "A panel by its number", FIGURES, f"screen.turn('{PANELS[0]}')"),
+    *(
+        Key(str(number), "", "", TITLES[name], FIGURES, f"screen.turn('{name}')")
+        for number, name in enumerate(PANELS[1:], start=2)
+    ),
+    Key("up", "↑ ↓", "choose", "Choose a figure", FIGURES, "screen.move(-1)", 3),
+    Key("down", "", "", "The figure below", FIGURES, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "Several up or down", FIGURES, "screen.page(-1)"),
+    Key("pagedown", "", "", "Several down", FIGURES, "screen.page(1)"),
+    Key("home", "home end", "", "The first, the last", FIGURES, "screen.move(-1000000)"),
+    Key("end", "", "", "The last", FIGURES, "screen.move(1000000)"),
+    Key(
+        "enter,g",
+        "enter",
+        "chart",
+        "Show it as a chart",
+        FIGURES,
+        "screen.chart",
+        4,
+        command="Show the figure as a chart",
+    ),
+    Key("i", "i", "", "Close it", PROGRAM, "screen.back"),
+    _SPACE,
+    _BACK,
+    _HELP,
+)
+"""Keys of the screen that explains figures."""
+
 CHART_KEYS: tuple[Key, ...] = (
-    Key("slash,enter", "/", "find", "Find a metric by letters", CURVES, "screen.pick", 2),
+    Key("slash,enter", "/", "find", "Find a metric by letters", CURVES, "screen.pick", 2, command="Find a metric"),
     Key("up,shift+tab", "↑ ↓", "curve", "Another of the curves", CURVES, "screen.curve(-1)", 8),
     Key("down,tab", "", "", "The next curve", CURVES, "screen.curve(1)"),
-    Key("d,backspace,delete", "d", "unpin", "Take the curve away", CURVES, "screen.erase", 11),
-    Key("o", "o", "stack", "One chart, or one each", CURVES, "screen.stack", 10),
-    Key("i", "i", "explain", "What the metric means", CURVES, "screen.explain", 7),
+    Key(
+        "d,backspace,delete",
+        "d",
+        "unpin",
+        "Take the curve away",
+        CURVES,
+        "screen.erase",
+        11,
+        command="Take the curve away",
+    ),
+    Key(
+        "o",
+        "o",
+        "stack",
+        "One chart, or one each",
+        CURVES,
+        "screen.stack",
+        10,
+        command="One chart for all curves, or one each",
+    ),
+    Key("i", "i", "explain", "What the metric means", CURVES, "screen.explain", 7, command="Explain the metric"),
     Key("left", "← →", "crosshair", "Move the crosshair", AXES, "screen.move(-1)", 3),
     Key("right", "", "", "Crosshair to the right", AXES, "screen.move(1)"),
     Key("pageup", "pgup pgdn", "", "Move it farther", AXES, "screen.page(-1)"),
     Key("pagedown", "", "", "Farther to the right", AXES, "screen.page(1)"),
     Key("home", "home end", "", "The first point, the last", AXES, "screen.end(-1)"),
     Key("end", "", "", "The last point", AXES, "screen.end(1)"),
-    Key("plus,equals_sign", "+ -", "zoom", "Closer, farther (wheel)", AXES, "screen.zoom(1)", 4),
-    Key("minus", "", "", "Farther", AXES, "screen.zoom(-1)"),
-    Key("comma,shift+left", ", .", "pan", "Earlier, later (drag)", AXES, "screen.pan(-1)", 5),
-    Key("full_stop,shift+right", "", "", "Later", AXES, "screen.pan(1)"),
-    Key("0", "0", "all", "The whole run again", AXES, "screen.whole", 13),
-    Key("x", "x", "axis", "Over steps, over time", AXES, "screen.axis", 6),
-    Key("l", "l", "log", "Logarithmic, linear", AXES, "screen.log", 9),
-    Key("s", "s", "smooth", "Smooth more, or not", AXES, "screen.smooth", 12),
-    Key("w", "w", "save", "Save as CSV, SVG, PNG", PROGRAM, "screen.save", 14),
-    Key("y", "y", "copy", "Copy the values shown", PROGRAM, "screen.copy", 15),
+    Key("plus,equals_sign", "+ -", "zoom", "Closer, farther (wheel)", AXES, "screen.zoom(1)", 4, command="Zoom in"),
+    Key("minus", "", "", "Farther", AXES, "screen.zoom(-1)", command="Zoom out"),
+    Key("comma,shift+left", ", .", "pan", "Earlier, later (drag)", AXES, "screen.pan(-1)", 5, command="Pan to earlier"),
+    Key("full_stop,shift+right", "", "", "Later", AXES, "screen.pan(1)", command="Pan to later"),
+    Key("0", "0", "all", "The whole run again", AXES, "screen.whole", 13, command="Show the whole run"),
+    Key("x", "x", "axis", "Over steps, over time", AXES, "screen.axis", 6, command="Steps or time on the axis"),
+    Key("l", "l", "log", "Logarithmic, linear", AXES, "screen.log", 9, command="Logarithmic or linear axis"),
+    Key("s", "s", "smooth", "Smooth more, or not", AXES, "screen.smooth", 12, command="Smooth the curves more, or not"),
+    Key("w", "w", "save", "Save as CSV, SVG, PNG", PROGRAM, "screen.save", 14, command="Save the charts as files"),
+    Key("y", "y", "copy", "Copy the values shown", PROGRAM, "screen.copy", 15, command="Copy the values of the curves"),
     Key("f,g", "g", "", "Close the charts", PROGRAM, "screen.close"),
     _BACK,
     replace(_HELP, rank=16),
@@ -165,23 +255,44 @@ SEARCH_KEYS: tuple[Key, ...] = (
 """Keys of the chart screen while a metric is searched for."""
 
 VIEWER_KEYS: tuple[Key, ...] = (
-    Key("space", "space", "play", "Play, or hold", STEPS, "screen.play", 2),
+    Key("space", "space", "play", "Play, or hold", STEPS, "screen.play", 2, command="Play or hold the segment"),
     Key("left", "← →", "step", "A step back or on", STEPS, "screen.move(-1)", 3),
     Key("right", "", "", "A step on", STEPS, "screen.move(1)"),
     Key("pageup", "pgup pgdn", "", "Eight steps back or on", STEPS, "screen.move(-8)"),
     Key("pagedown", "", "", "Eight steps on", STEPS, "screen.move(8)"),
     Key("home", "home end", "", "The first step, the last", STEPS, "screen.move(-1000000)"),
     Key("end", "", "", "The last step", STEPS, "screen.move(1000000)"),
-    Key("j", "j", "surprise", "Largest surprise, next", STEPS, "screen.jump", 4),
-    Key("plus,equals_sign", "+ -", "speed", "Play faster or slower", STEPS, "screen.speed(1)", 8),
-    Key("minus", "", "", "Slower", STEPS, "screen.speed(-1)"),
-    Key("h", "h", "highest", "Highest priority", CHOICE, "screen.choose('priority')", 6),
-    Key("u", "u", "most used", "Most used", CHOICE, "screen.choose('uses')", 7),
-    Key("o", "o", "oldest", "Oldest", CHOICE, "screen.choose('age')", 9),
-    Key("x", "x", "random", "At random", CHOICE, "screen.choose('random')", 10),
-    Key("n", "n N", "next", "Rank below, rank above", CHOICE, "screen.rank(1)", 5),
-    Key("N", "", "", "The one before in rank", CHOICE, "screen.rank(-1)"),
-    Key("r", "r", "newest", "Ask again: the newest data", CHOICE, "screen.refresh_segment", 11),
+    Key("j", "j", "surprise", "Largest surprise, next", STEPS, "screen.jump", 4, command="Jump to the next surprise"),
+    Key(
+        "plus,equals_sign", "+ -", "speed", "Play faster or slower", STEPS, "screen.speed(1)", 8, command="Play faster"
+    ),
+    Key("minus", "", "", "Slower", STEPS, "screen.speed(-1)", command="Play slower"),
+    Key(
+        "h",
+        "h",
+        "highest",
+        "Highest priority",
+        CHOICE,
+        "screen.choose('priority')",
+        6,
+        command="Segment of the highest priority",
+    ),
+    Key("u", "u", "most used", "Most used", CHOICE, "screen.choose('uses')", 7, command="Most used segment"),
+    Key("o", "o", "oldest", "Oldest", CHOICE, "screen.choose('age')", 9, command="Oldest segment"),
+    Key("x", "x", "random", "At random", CHOICE, "screen.choose('random')", 10, command="Segment at random"),
+    Key("n", "n N", "next", "Rank below, rank above", CHOICE, "screen.rank(1)", 5, command="Segment below in rank"),
+    Key("N", "", "", "The one before in rank", CHOICE, "screen.rank(-1)", command="Segment above in rank"),
+    Key(
+        "r",
+        "r",
+        "newest",
+        "Ask again: the newest data",
+        CHOICE,
+        "screen.refresh_segment",
+        11,
+        command="The segment from the newest data",
+    ),
+    replace(_EXPLAIN, rank=13),
     _BACK,
     replace(_HELP, rank=12),
 )
@@ -197,7 +308,16 @@ EDITOR_KEYS: tuple[Key, ...] = (
     Key("enter", "enter", "change", "Change it, apply it", SETTINGS, "screen.confirm", 2),
     Key("letters", "a ... z", "", "Find a setting by letters", SETTINGS),
     Key("backspace", "bksp", "", "Erase a letter", SETTINGS, "screen.erase"),
-    Key("ctrl+u", "^u", "undo", "Take the last change back", SETTINGS, "screen.undo", 4),
+    Key(
+        "ctrl+u",
+        "^u",
+        "undo",
+        "Take the last change back",
+        SETTINGS,
+        "screen.undo",
+        4,
+        command="Undo the last change of a setting",
+    ),
     Key("escape", "esc", "back", "Cancel, or back", PROGRAM, "screen.back", 1),
     Key("f1", "F1", "help", "Show the keys", PROGRAM, "help", 5),
 )

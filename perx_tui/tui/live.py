@@ -7,9 +7,11 @@ import gc
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from rich.console import RenderableType
+from textual import events
 from textual.app import App, ComposeResult
 from textual.reactive import Reactive
 from textual.screen import Screen
@@ -20,13 +22,14 @@ from engine import ROLES, Snapshot
 from perx_tui.tui.chart_choice import Choice
 from perx_tui.tui.dashboard import Dashboard
 from perx_tui.tui.editing import Edits
+from perx_tui.tui.explaining import SUBJECTS, explained, figure_at
 from perx_tui.tui.history import History
 from perx_tui.tui.pace import UNFOCUSED_SECONDS, Governor, Pace
 from perx_tui.tui.painting import Painter
 from perx_tui.tui.pending import Pending
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
-from perx_tui.tui.remembered import ChartMemory
+from perx_tui.tui.remembered import ChartMemory, Welcome
 from perx_tui.tui.replay_past import ReplayPast
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
@@ -41,6 +44,7 @@ Result = Literal["stopped", "headless", "finished", "failed", "hangup", "crashed
 "sigterm", "sigint"."""
 
 _NOTICE_SECONDS = 4.0
+_HINT_SECONDS = 8.0
 _PENDING_SECONDS = 20.0
 _ROWS_A_TICK = 2000
 """Iterations of history taken in at one refresh: a resumed run's past comes in slices that do not hold up a key."""
@@ -80,13 +84,15 @@ class LiveApp(App[Result]):
         hung_up: Callable[[], bool] = lambda: False,
         cost: Callable[[], str] = lambda: "",
         chart_memory: ChartMemory | None = None,
+        welcome: Welcome | None = None,
         budget: float = 1.0,
         used: Callable[[], float] = time.thread_time,
     ) -> None:
         """With `attached` the session trains in another process. `refresh` and `episode_fps` are per second. `backlog`
         tells whether the terminal still has to take the last frame, `hung_up` whether it has gone away; `cost` says
-        what the screen costs; `chart_memory` keeps what the charts show for the next time. `budget` is the share of
-        wall time that the screen may take, and `used` the seconds of processor time that it has taken."""
+        what the screen costs; `chart_memory` keeps what the charts show for the next time, `welcome` whether the user
+        is new here. `budget` is the share of wall time that the screen may take, and `used` the seconds of processor
+        time that it has taken."""
         super().__init__()
         self.session = session
         self.view = View(snapshot=session.snapshot())
@@ -108,6 +114,9 @@ class LiveApp(App[Result]):
         self._edits = Edits()
         self._charts = Choice()
         self._chart_memory = chart_memory or ChartMemory(None)
+        self._welcome = welcome or Welcome(None)
+        self._pointed = ("", "", -1)
+        self._hint, self._hint_until = "", 0.0
         self._watching = Watching()
         self._playback = Playback(episode_fps)
         self._picture: Picture | None = None
@@ -234,6 +243,8 @@ class LiveApp(App[Result]):
     def _show(self, snapshot: Snapshot) -> None:
         if self._notice and self._clock() >= self._notice_until:
             self._notice = ""
+        if self._hint and self._clock() >= self._hint_until:
+            self._hint = ""
         self.view = View(
             snapshot,
             self._history,
@@ -245,6 +256,8 @@ class LiveApp(App[Result]):
             self._clock(),
             self._cost() if self.app_focus else "no focus: every 5 s",
             self._charts,
+            self._hint,
+            self._welcome.wanted,
         )
         full = self._full
         with self.painter.frame():
@@ -290,6 +303,35 @@ class LiveApp(App[Result]):
         """A short message in the first line."""
         self._notice, self._notice_until = text, self._clock() + _NOTICE_SECONDS
         self._show(self.view.snapshot)
+
+    # ---- hints ----
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key takes the hint away; keys are counted until this user has pressed some."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._say("")
+            if self._welcome.press():
+                self._show(self.view.snapshot)
+        await super().on_event(event)
+
+    def hover(self, panel: str, row: str, x: int) -> None:
+        """The pointer stands at column `x` of a panel's row: say in the last line what the figure there means."""
+        if (panel, row, x) == self._pointed:
+            return
+        self._pointed = panel, row, x
+        subject = self._full.subject if self._full is not None else panel
+        figure = figure_at(explained(subject, self.view), row, x) if row and subject in SUBJECTS else None
+        self._say(f"{figure.label}: {figure.meaning}" if figure is not None else "")
+
+    def _say(self, hint: str) -> None:
+        """Put a hint in place of the keys, for a while; none gives the keys back."""
+        self._hint_until = self._clock() + _HINT_SECONDS
+        if hint != self._hint:
+            self._hint = hint
+            self.view = replace(self.view, hint=hint)
+            footer = self._full.footer if self._full is not None else self.dashboard.footer
+            with self.painter.frame():
+                footer.show(self.view)
 
     # ---- colours ----
 

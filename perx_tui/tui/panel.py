@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -173,6 +173,20 @@ class Panel(Lines, can_focus=True):
         """The frame shows the focus. Textual's focus event comes before the focus itself."""
         super().watch_has_focus(has_focus)
         self.redraw()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """What the figure under the pointer means, in the last line."""
+        self._point(event.x, event.y)
+
+    def on_leave(self, event: events.Leave) -> None:
+        """Nothing is pointed at any more."""
+        self._point(-1, -1)
+
+    def _point(self, x: int, y: int) -> None:
+        hover: Callable[[str, str, int], None] | None = getattr(self.app, "hover", None)
+        if hover is not None and self.id is not None:
+            row = "".join(text for text, _ in self._shown[y]) if 0 <= y < len(self._shown) else ""
+            hover(self.id, row, x)
 
     def on_click(self, event: events.Click) -> None:
         """A double click maximizes and restores."""

@@ -1,7 +1,9 @@
-"""What the charts showed last, kept for a user in a small JSON file: $XDG_CONFIG_HOME/perx-tui/charts.json."""
+"""What is kept for a user in $XDG_CONFIG_HOME/perx-tui: what the charts showed last (charts.json), and that keys have
+been pressed before (welcomed)."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,6 +24,31 @@ def config_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
         return Path.home() / ".config" / "perx-tui"
     except RuntimeError:
         return None
+
+
+class Welcome:
+    """Whether the user still needs to be told how one finds one's way: until some keys have been pressed, ever."""
+
+    KEYS = 3
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder` is the user's; without one nobody is taken for new, because it could not be remembered."""
+        self.path = None if folder is None else folder / "welcomed"
+        self._pressed = 0
+        self.wanted = self.path is not None and not self.path.exists()
+
+    def press(self) -> bool:
+        """Count a key; whether it was the last one that counts. That is remembered by an empty file: where it cannot
+        be written the next time begins with the hint again, and nothing else comes of it."""
+        if not self.wanted or self.path is None:
+            return False
+        self._pressed += 1
+        self.wanted = self._pressed < self.KEYS
+        if not self.wanted:
+            with contextlib.suppress(OSError):
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.path.touch()
+        return not self.wanted
 
 
 class ChartMemory:

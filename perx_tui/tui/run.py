@@ -16,7 +16,7 @@ from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
 from perx_tui.tui.pace import SLOW_LINK_FPS, SLOW_LINK_REFRESH, screen_time
-from perx_tui.tui.remembered import ChartMemory, config_folder
+from perx_tui.tui.remembered import ChartMemory, Welcome, config_folder
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -84,6 +84,7 @@ def run_app(
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
             chart_memory=ChartMemory(config_folder()),
+            welcome=Welcome(config_folder()),
             cost=Meter(lambda: terminal.bytes_written, used=screen_time).text,
             budget=budget,
             used=screen_time,

@@ -32,6 +32,10 @@ class View:
     """What the screen itself costs, for the footer."""
     charts: Choice = field(default_factory=Choice)
     """What the charts show."""
+    hint: str = ""
+    """What the last line says in place of the keys: the meaning of the figure under the pointer."""
+    newcomer: bool = False
+    """Whether the last line says how one finds one's way, because this user has never pressed a key here."""
 
     def metric(self, key: str) -> float | None:
         """The newest value of a metric, None while it has none."""

@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from perx_tui.tui.keys import KEYS, Key
-from perx_tui.tui.lines import Line, Part, spread
+from perx_tui.tui.lines import Line, Part, cells, clean, shorten, spread
 from perx_tui.tui.panel import Bar
+
+
+def _welcome(*answers: tuple[str, str]) -> Line:
+    """Keys with whole sentences, for somebody who is here for the first time."""
+    parts: list[Part] = [(" new here?", "yellow+")]
+    for key, answer in answers:
+        parts.extend((("  " + key, "blue+"), (" " + answer, "")))
+    return tuple(parts)
+
+
+_ALL, _FIGURES, _LEAVE = ("?", "shows all keys"), ("i", "says what the figures mean"), ("q", "leaves")
+_WELCOME = (
+    _welcome(_ALL, _FIGURES, ("space", "pauses"), ("^p", "finds a command by its name"), _LEAVE),
+    _welcome(_ALL, _FIGURES, _LEAVE),
+    _welcome(("?", "keys"), ("i", "meanings"), _LEAVE),
+)
+"""The fullest wording first."""
 
 
 class Footer(Bar):
@@ -16,7 +33,15 @@ class Footer(Bar):
     """Labels of keys that would do nothing now."""
 
     def lines(self, width: int, height: int) -> list[Line]:
-        """One line of keys and labels."""
+        """The hint there is, or keys and labels."""
+        self.spans = ()
+        if self.view.hint:
+            return [((" " + shorten(clean(self.view.hint), width - 2), ""),)]
+        if self.view.newcomer:
+            return [next((line for line in _WELCOME if cells(line) <= width), _WELCOME[-1])]
+        return [self._keys(width)]
+
+    def _keys(self, width: int) -> Line:
         parts: list[Part] = []
         spans: list[tuple[int, int, str]] = []
         cost = self.view.cost if width >= 100 else ""
@@ -31,7 +56,7 @@ class Footer(Bar):
                 spans.append((used + len(gap), used + size, key.action or ""))
                 used += size
         self.spans = spans
-        return [spread(tuple(parts), ((cost + " ", "dim"),) if cost else (), width)]
+        return spread(tuple(parts), ((cost + " ", "dim"),) if cost else (), width)
 
     def _place(self, key: Key) -> int:
         """A maximized panel's way back comes before what can be seen on the other screens, alarms before all."""

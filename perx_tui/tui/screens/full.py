@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -66,6 +67,8 @@ class FullScreen(Screen[None]):
 
     DEFAULT_CSS = "FullScreen { background: $background; overflow: hidden; }"
     AUTO_FOCUS = None
+    subject: ClassVar[str] = ""
+    """Whose figures `explaining` has for this screen."""
 
     def __init__(self, palette: Palette, table: tuple[Key, ...], panels: Sequence[Lines]) -> None:
         super().__init__()

@@ -43,6 +43,7 @@ class _Tabs(Bar):
 class PrioritizationScreen(FullScreen):
     """Large terminals show everything at once, smaller ones one of three tabs."""
 
+    subject = "prioritization"
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(PRIORITIZATION_KEYS))
 
     def __init__(self, palette: Palette, inspect: Callable[[bool], None], watch: Callable[[int], None]) -> None:

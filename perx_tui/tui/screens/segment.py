@@ -22,6 +22,7 @@ from perx_tui.tui.watching import Watching
 class SegmentScreen(FullScreen):
     """Picture and policy side by side, the strip over the whole segment below them."""
 
+    subject = "segment"
     BINDINGS: ClassVar[list[BindingType]] = list(bindings(VIEWER_KEYS))
 
     def __init__(

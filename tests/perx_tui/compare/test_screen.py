@@ -102,6 +102,17 @@ async def test_d_brings_the_differences_to_the_front(tmp_path: Path) -> None:
         assert "area − A" not in await press(pilot, "d")
 
 
+async def test_i_explains_the_metric_that_is_compared(tmp_path: Path) -> None:
+    app = build(tmp_path)
+    async with on_screen(app, (80, 24)) as pilot:
+        assert "i explain" in text(app)
+        shown = await press(pilot, "i")
+        assert "what the figures mean · episode/score" in shown
+        assert "this is what a run is judged by" in " ".join(shown.replace("│", " ").split())
+        assert "Longer is better where the agent must survive" in await press(pilot, "m")
+        assert "what the figures mean" not in await press(pilot, "i")
+
+
 async def test_the_threshold_belongs_to_the_metric_that_it_was_given_for(tmp_path: Path) -> None:
     app = build(tmp_path, threshold=500.0)
     async with on_screen(app, (160, 40)) as pilot:
