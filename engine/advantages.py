@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine import _kernels
+from engine.scalars import Scalar
 
 
 @dataclass(frozen=True, slots=True)
 class AdvantageSettings:
     """Discount, trace decay and the two clips of the importance ratio."""
 
-    gamma: float
-    gae_lambda: float
-    rho_clip: float
-    c_clip: float
+    gamma: Scalar
+    gae_lambda: Scalar
+    rho_clip: Scalar
+    c_clip: Scalar
 
 
 def compute_advantages(
@@ -40,22 +42,22 @@ def compute_advantages(
 
     Shapes: [T, N], time-major, bootstrap [N]; `done` uint8, the rest float32, all contiguous and on one device.
     """
-    if rewards.device.type == "cpu":
-        _kernels.advantages(
-            rewards.numpy(),
-            values.numpy(),
-            ratios.numpy(),
-            done.numpy(),
-            final_values.numpy(),
-            bootstrap.numpy(),
-            settings.gamma,
-            settings.gae_lambda,
-            settings.rho_clip,
-            settings.c_clip,
-            out.numpy(),
-        )
-    else:
+    if rewards.device.type != "cpu" or isinstance(settings.gamma, Tensor):
         torch_advantages(rewards, values, ratios, done, final_values, bootstrap, settings, out)
+        return
+    _kernels.advantages(
+        rewards.numpy(),
+        values.numpy(),
+        ratios.numpy(),
+        done.numpy(),
+        final_values.numpy(),
+        bootstrap.numpy(),
+        settings.gamma,
+        float(settings.gae_lambda),
+        float(settings.rho_clip),
+        float(settings.c_clip),
+        out.numpy(),
+    )
 
 
 def torch_advantages(
@@ -77,3 +79,24 @@ def torch_advantages(
     running = torch.zeros_like(bootstrap)
     for t in range(rewards.shape[0] - 1, -1, -1):
         running = torch.addcmul(delta[t], decay[t], running, out=out[t])
+
+
+def explained_variance(advantages: Tensor, values: Tensor, masks: Tensor | None) -> Tensor:
+    """1 - Var(A) / Var(A + V) over live steps, 0-D: what of the returns' variance the values [T, N] explain.
+
+    nan where fewer than two steps are live.
+    """
+    live = slice(None) if masks is None else masks > 0
+    errors, values = advantages[live], values[live]
+    return 1 - errors.var() / (errors + values).var() if errors.numel() > 1 else errors.sum() * math.nan
+
+
+def recordable_explained_variance(advantages: Tensor, values: Tensor, masks: Tensor | None) -> Tensor:
+    """The same by operations whose shapes do not depend on how many steps are live, as a CUDA graph needs them."""
+    weights = torch.ones_like(values) if masks is None else masks
+
+    def spread(quantity: Tensor) -> Tensor:
+        mean = (quantity * weights).sum() / weights.sum()
+        return ((quantity - mean) * weights).square().sum()
+
+    return 1 - spread(advantages) / spread(advantages + values)

@@ -250,22 +250,28 @@ class Undo:
 
 
 class DeferredFaults:
-    """What a device remembers of the bad minibatches of an iteration: how many, and the first one's figures."""
+    """What a device remembers of the minibatches of an iteration: how many there were, how many of them were bad, how
+    many had nothing to learn from, which was the first bad one, counted from 0, and its figures."""
+
+    HEAD = 4
 
     def __init__(self, figures: int, device: torch.device) -> None:
-        self._record = torch.zeros(2 + figures, device=device)
+        self._record = torch.zeros(self.HEAD + figures, device=device)
 
     def start_iteration(self) -> None:
         """Forgets the iteration before."""
-        self._record = torch.zeros_like(self._record)
+        self._record.zero_()
 
-    def observe(self, finite: Tensor, minibatch: int, figures: Tensor) -> None:
-        """A minibatch by its number was learned from (`finite`, bool 0-D, is set) or taken back."""
-        bad = ~finite
-        row = torch.cat((self._record[:1], torch.full_like(figures[:1], minibatch), figures))
-        self._record = torch.where(bad & (self._record[0] == 0), row, self._record)
-        self._record[0] += bad
+    def observe(self, finite: Tensor, learned: Tensor, figures: Tensor) -> None:
+        """The next minibatch: are its figures `finite`, and was it `learned` from or taken back (bool, 0-D)?"""
+        seen, bad, empty = self._record[0], self._record[1], self._record[2]
+        first = ~finite & (bad == 0)
+        row = torch.cat((seen.view(1), figures))
+        self._record[3:].copy_(torch.where(first, row, self._record[3:]))
+        bad.add_(~finite)
+        empty.add_(finite & ~learned)
+        seen.add_(1)
 
     def tensor(self) -> Tensor:
-        """To be read by the host together with other figures: count, minibatch, figures."""
+        """To be read by the host together with other figures: seen, bad, empty, the first bad one, figures."""
         return self._record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor
 
 from engine.guard import DeferredFaults, MinibatchFault, Undo, minibatch_source
 from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
-from engine.optimizer import Optimizer, gradient_norms, scale_to_norm
+from engine.optimizer import Optimizer, Rates, gradient_norms, scale_to_norm
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer
 from engine.policy import Policy
 from engine.replay import Draw
+from engine.scalars import Scalar
 from engine.segments import Experience
 
 CHUNK = 64
@@ -22,10 +24,11 @@ CHUNK = 64
 
 @dataclass(frozen=True, slots=True)
 class LearnerSettings:
-    """Live settings of an update."""
+    """Live settings of an update. `rates` None: those that the optimizer was set to."""
 
     loss: LossSettings
-    max_grad_norm: float
+    max_grad_norm: Scalar
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,14 @@ class Learner:
         """The source of the first of them."""
 
     def _nothing(self) -> tuple[Tensor, ...]:
-        return torch.zeros(len(STATISTICS), device=self.device), *torch.zeros(2, device=self.device).unbind()
+        return torch.zeros(len(STATISTICS), device=self.device), *(
+            torch.zeros((), device=self.device) for _ in range(2)
+        )
 
     def start_iteration(self) -> None:
         """Statistics count from zero again."""
-        self.totals = self._nothing()
+        for total in self.totals:
+            total.zero_()
         self.updates = self.taken_back = 0
         self.fault = None
         if self.deferred:
@@ -90,25 +96,31 @@ class Learner:
         importance weight. MinibatchFault when something is not finite; then nothing has changed.
         """
         raw, masks = experience.advantages_of(draw.segments)
-        advantages = normalize(raw, masks) * draw.weights
-        count = float(masks.sum()) if masks is not None else advantages.numel()
-        if count == 0:
+        if masks is not None and not self.deferred and float(masks.sum()) == 0:
             return torch.ones_like(raw)  # every segment of it is left out: there is nothing to learn
-        shares = split(len(draw.segments), self.workers.count)
-        timer.lap("train/gather")
-        single = self.workers.count == 1
-        on_cpu = self.device.type == "cpu"
+        ratios = self.learn(experience, draw, raw, masks, settings, timer)
+        self.updates += 1
+        return ratios
 
-        def work(index: int) -> list[Piece]:
-            clock = timer if single else self.timers[index]
-            if not single:
-                clock.start()
-            share = shares[index]
-            size = CHUNK if on_cpu else max(1, share.stop - share.start)
-            return [
-                piece(index, slice(first, min(first + size, share.stop)), clock)
-                for first in range(share.start, share.stop, size)
-            ]
+    def learn(
+        self,
+        experience: Experience,
+        draw: Draw,
+        raw: Tensor,
+        masks: Tensor | None,
+        settings: LearnerSettings,
+        timer: PhaseTimer,
+    ) -> Tensor:
+        """What `update` does once it has the advantages and masks of the drawn segments [T, M]; not counted.
+
+        Deferred, it asks the device nothing, so that a CUDA graph can hold it.
+        """
+        advantages = normalize(raw, masks) * draw.weights
+        live = None if masks is None else masks.sum()
+        count: Scalar = advantages.numel()
+        if live is not None:
+            count = live.clamp(min=1.0) if self.deferred else max(float(live), 1.0)
+        timer.lap("train/gather")
 
         def piece(index: int, share: slice, clock: PhaseTimer) -> Piece:
             batch = experience.gather(draw.segments[share])
@@ -123,45 +135,77 @@ class Learner:
                 returns=batch.advantages + batch.values,
                 masks=batch.masks,
             )
-            loss, ratios, statistics = ppo_loss(logits.float(), values.float(), targets, settings.loss, max(count, 1.0))
+            loss, ratios, statistics = ppo_loss(logits.float(), values.float(), targets, settings.loss, count)
             clock.lap("train/forward")
             gradients = torch.autograd.grad(loss, self.parameters)
             clock.lap("train/backward")
             return Piece(draw.segments[share], values.detach().float(), ratios, statistics, gradients)
 
-        results = [piece for pieces in self.workers.run(work) for piece in pieces]
-        if not single:
-            timer.absorb(self.timers)
+        results = self._spread(len(draw.segments), piece, timer)
         gradients = [
             sum(parts[1:], start=parts[0]) for parts in zip(*(done.gradients for done in results), strict=True)
         ]
         norms, norm = gradient_norms(gradients)
-        statistics, grad_norm, largest_ratio = self.totals
-        for done in results:
-            statistics = statistics + done.statistics
-            largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
-        totals: tuple[Tensor, ...] = (statistics, grad_norm + norm, largest_ratio)
-        figures = torch.cat((statistics, norms, norm.unsqueeze(0)))
+        totals = self._added(results, norm)
+        figures = torch.cat((totals[0], norms, norm.unsqueeze(0)))
         finite = torch.isfinite(figures).all()
+        learned = finite if live is None else finite & (live > 0)
         if self.deferred:
-            self.faults.observe(finite, self.updates, figures)
+            self.faults.observe(finite, learned, figures)
             self.undo.remember()
-            results = [_where(finite, done, experience) for done in results]
-            totals = tuple(torch.where(finite, new, old) for new, old in zip(totals, self.totals, strict=True))
+            results = [_where(learned, done, experience) for done in results]
+            for old, new in zip(self.totals, totals, strict=True):
+                torch.where(learned, new, old, out=old)
         elif not bool(finite):
             raise MinibatchFault(minibatch_source(figures.tolist(), self.optimizer.names))
-        self.totals = totals
+        else:
+            self.totals = totals
         timer.lap("train/optimizer")
         for done in results:
             experience.write_back(done.segments, done.values, done.ratios)
         timer.lap("train/gather")
         scale_to_norm(gradients, norm, settings.max_grad_norm)
-        self.optimizer.step(gradients, None if single else self.workers.map)
+        each = None if self.workers.count == 1 else self.workers.map
+        if settings.rates is None:
+            self.optimizer.step(gradients, each)
+        else:
+            self.optimizer.apply(gradients, settings.rates, each)
         if self.deferred:
-            self.undo.take_back(unless=finite)
-        self.updates += 1
+            self.undo.take_back(unless=learned)
         timer.lap("train/optimizer")
         return torch.cat([done.ratios for done in results], dim=1)
+
+    def _spread(
+        self, segments: int, piece: Callable[[int, slice, PhaseTimer], Piece], timer: PhaseTimer
+    ) -> list[Piece]:
+        """`piece(worker, share, clock)` for all shares of the segments, in order."""
+        shares = split(segments, self.workers.count)
+        single = self.workers.count == 1
+        on_cpu = self.device.type == "cpu"
+
+        def work(index: int) -> list[Piece]:
+            clock = timer if single else self.timers[index]
+            if not single:
+                clock.start()
+            share = shares[index]
+            size = CHUNK if on_cpu else max(1, share.stop - share.start)
+            return [
+                piece(index, slice(first, min(first + size, share.stop)), clock)
+                for first in range(share.start, share.stop, size)
+            ]
+
+        results = [piece for pieces in self.workers.run(work) for piece in pieces]
+        if not single:
+            timer.absorb(self.timers)
+        return results
+
+    def _added(self, results: list[Piece], norm: Tensor) -> tuple[Tensor, ...]:
+        """The totals with a minibatch more."""
+        statistics, grad_norm, largest_ratio = self.totals
+        for done in results:
+            statistics = statistics + done.statistics
+            largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
+        return statistics, grad_norm + norm, largest_ratio
 
     def metrics(self) -> dict[str, float]:
         """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
@@ -169,12 +213,13 @@ class Learner:
             return {}
         figures = [total.view(-1) for total in self.totals]
         values = torch.cat((*figures, self.faults.tensor()) if self.deferred else figures).tolist()
-        record = values[len(STATISTICS) + 2 :]
-        if record and record[0]:
-            self.taken_back = int(record[0])
-            self.fault = f"minibatch {int(record[1]) + 1}: {minibatch_source(record[2:], self.optimizer.names)}"
-            self.updates -= self.taken_back
-            self.optimizer.steps -= self.taken_back
+        if self.deferred:
+            _, bad, empty, first, *faulty = values[len(STATISTICS) + 2 :]
+            if bad:
+                self.taken_back = int(bad)
+                self.fault = f"minibatch {int(first) + 1}: {minibatch_source(faulty, self.optimizer.names)}"
+            self.updates -= int(bad + empty)
+            self.optimizer.steps -= int(bad + empty)
             if not self.updates:
                 return {}
         means = dict(zip(STATISTICS, (value / self.updates for value in values), strict=False))
@@ -182,9 +227,9 @@ class Learner:
         return means | {"loss/grad_norm": norm / self.updates, "loss/ratio_max": largest_ratio}
 
 
-def _where(finite: Tensor, done: Piece, experience: Experience) -> Piece:
+def _where(learned: Tensor, done: Piece, experience: Experience) -> Piece:
     """The piece, or one that writes back what is there already; its gradients are as they were."""
     values, ratios = experience.present(done.segments)
     return replace(
-        done, values=torch.where(finite, done.values, values), ratios=torch.where(finite, done.ratios, ratios)
+        done, values=torch.where(learned, done.values, values), ratios=torch.where(learned, done.ratios, ratios)
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.scalars import Scalar, clamp, switched_on
+
 STATISTICS = ("loss/policy", "loss/value", "loss/entropy", "loss/approx_kl_k1", "loss/approx_kl", "loss/clip_fraction")
 
 
@@ -14,10 +16,10 @@ STATISTICS = ("loss/policy", "loss/value", "loss/entropy", "loss/approx_kl_k1", 
 class LossSettings:
     """Coefficients of the objective. `value_clip` 0 turns value clipping off."""
 
-    clip: float
-    value_clip: float
-    value_coef: float
-    entropy_coef: float
+    clip: Scalar
+    value_clip: Scalar
+    value_coef: Scalar
+    entropy_coef: Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Targets:
 
 
 def ppo_loss(
-    logits: Tensor, values: Tensor, targets: Targets, settings: LossSettings, count: float
+    logits: Tensor, values: Tensor, targets: Targets, settings: LossSettings, count: Scalar
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sum over samples divided by `count`: the loss, the ratios [T, S] and the `STATISTICS` (both detached).
 
@@ -52,11 +54,11 @@ def ppo_loss(
     log_ratio = chosen - targets.logprobs
     ratio = log_ratio.exp()
     policy = -torch.min(
-        ratio * targets.advantages, ratio.clamp(1 - settings.clip, 1 + settings.clip) * targets.advantages
+        ratio * targets.advantages, clamp(ratio, 1 - settings.clip, 1 + settings.clip) * targets.advantages
     )
     error = (values - targets.returns).square()
-    if settings.value_clip > 0:
-        limited = targets.values + (values - targets.values).clamp(-settings.value_clip, settings.value_clip)
+    if switched_on(settings.value_clip):
+        limited = targets.values + clamp(values - targets.values, -settings.value_clip, settings.value_clip)
         error = torch.max(error, (limited - targets.returns).square())
     value = 0.5 * error
     entropy = -(logs.exp() * logs).sum(-1)
@@ -70,7 +72,7 @@ def ppo_loss(
             rows = rows * targets.masks.flatten()
         statistics = rows.sum(1) / count
         # Where no live agent acted, nothing was chosen: there is no ratio to correct for.
-        seen = ratio if targets.masks is None else torch.where(targets.masks > 0, ratio, 1.0)
+        seen = ratio if targets.masks is None else ratio.masked_fill(targets.masks <= 0, 1.0)
     return each.sum() / count, seen.detach(), statistics
 
 

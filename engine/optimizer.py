@@ -7,24 +7,42 @@ Learning rates are 0-D tensors, so that a captured graph or a compiled step read
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+
+from engine.scalars import Scalar, switched_on
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Quintic whose iteration drives singular values towards 1 fastest (Jordan et al. 2024, "Muon")."""
 
 
+Each = Callable[[Callable[[int], None], list[int]], None]
+"""Calls work(item) for every item, in several threads perhaps."""
+
+
 @dataclass(frozen=True, slots=True)
 class OptimizerSettings:
-    """What stays fixed during a run; the rates and the weight decay are set before each step."""
+    """What stays fixed during a run; `Rates` may change with every step."""
 
     muon: bool
     muon_momentum: float
     adam_beta1: float
     adam_beta2: float
     adam_eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The numbers of one step: learning rates, weight decay, and the shares of Adam's two means that its first steps
+    have filled (1 - beta^step), by which its bias is corrected."""
+
+    learning_rate: Scalar
+    adam_learning_rate: Scalar
+    weight_decay: Scalar
+    first_filled: Scalar
+    second_filled: Scalar
 
 
 def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
@@ -83,25 +101,46 @@ class Optimizer:
         self.adam_learning_rate.fill_(adam_learning_rate if self.settings.muon else learning_rate)
         self.weight_decay = weight_decay
 
-    @torch.no_grad()
-    def step(
-        self, gradients: list[Tensor], each: Callable[[Callable[[int], None], list[int]], None] | None = None
-    ) -> None:
-        """One update. `each(work, items)` may spread the matrices over threads; without it they go one by one."""
+    def next_rates(self, learning_rate: float, adam_learning_rate: float, weight_decay: float) -> Rates:
+        """The numbers of the step that follows, for `apply`."""
+        settings, steps = self.settings, self.steps + 1
+        return Rates(
+            learning_rate,
+            adam_learning_rate if settings.muon else learning_rate,
+            weight_decay,
+            1 - settings.adam_beta1**steps,
+            1 - settings.adam_beta2**steps,
+        )
+
+    def step(self, gradients: list[Tensor], each: Each | None = None) -> None:
+        """One update with the rates that were set."""
+        rates = self.next_rates(0.0, 0.0, self.weight_decay)
+        self.apply(
+            gradients,
+            replace(rates, learning_rate=self.learning_rate, adam_learning_rate=self.adam_learning_rate),
+            each,
+        )
         self.steps += 1
+
+    @torch.no_grad()
+    def apply(self, gradients: list[Tensor], rates: Rates, each: Each | None = None) -> None:
+        """One update, not counted in `steps`.
+
+        `each(work, items)` may spread the matrices over threads; without it they go one by one.
+        """
         matrices = [index for index, muon in enumerate(self.uses_muon) if muon]
         # The largest first, so that the threads end together.
         matrices.sort(key=lambda index: -self.parameters[index].numel())
         if each is None:
             for index in matrices:
-                self._muon(index, gradients[index])
+                self._muon(index, gradients[index], rates)
         else:
-            each(lambda index: self._muon(index, gradients[index]), matrices)
+            each(lambda index: self._muon(index, gradients[index], rates), matrices)
         for index, muon in enumerate(self.uses_muon):
             if not muon:
-                self._adam(index, gradients[index])
+                self._adam(index, gradients[index], rates)
 
-    def _muon(self, index: int, gradient: Tensor) -> None:
+    def _muon(self, index: int, gradient: Tensor, rates: Rates) -> None:
         """Nesterov momentum, orthogonalized; scaled by sqrt(max(1, rows/columns)) so that tall matrices move as far."""
         # Grad mode belongs to a thread, and this runs in any of them.
         with torch.no_grad():
@@ -110,21 +149,21 @@ class Optimizer:
             momentum.lerp_(gradient, 1 - beta)
             update = orthogonalize(gradient.lerp(momentum, beta))
             rows, columns = parameter.shape
-            if self.weight_decay:
-                parameter.mul_(1 - self.learning_rate * self.weight_decay)
-            parameter.sub_(update * (self.learning_rate * max(1.0, rows / columns) ** 0.5))
+            if switched_on(rates.weight_decay):
+                parameter.mul_(1 - rates.learning_rate * rates.weight_decay)
+            parameter.sub_(update * (rates.learning_rate * max(1.0, rows / columns) ** 0.5))
 
-    def _adam(self, index: int, gradient: Tensor) -> None:
+    def _adam(self, index: int, gradient: Tensor, rates: Rates) -> None:
         """Adam with bias correction and decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019)."""
         settings = self.settings
         parameter, first, second = self.parameters[index], self.first[index], self.second[index]
         first.lerp_(gradient, 1 - settings.adam_beta1)
         second.lerp_(gradient.square(), 1 - settings.adam_beta2)
-        corrected = first / (1 - settings.adam_beta1**self.steps)
-        scale = (second / (1 - settings.adam_beta2**self.steps)).sqrt_().add_(settings.adam_eps)
-        if self.weight_decay and parameter.ndim > 1:
-            parameter.mul_(1 - self.adam_learning_rate * self.weight_decay)
-        parameter.sub_(corrected.div_(scale).mul_(self.adam_learning_rate))
+        corrected = first / rates.first_filled
+        scale = (second / rates.second_filled).sqrt_().add_(settings.adam_eps)
+        if switched_on(rates.weight_decay) and parameter.ndim > 1:
+            parameter.mul_(1 - rates.adam_learning_rate * rates.weight_decay)
+        parameter.sub_(corrected.div_(scale).mul_(rates.adam_learning_rate))
 
     def moments(self) -> dict[str, Tensor]:
         """What the optimizer remembers of past gradients, by the parameter's name."""
@@ -168,7 +207,7 @@ def gradient_norms(gradients: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def scale_to_norm(gradients: Iterable[Tensor], norm: Tensor, limit: float) -> None:
+def scale_to_norm(gradients: Iterable[Tensor], norm: Tensor, limit: Scalar) -> None:
     """Scales gradients whose joint norm is `norm` in place, so that it is at most `limit`."""
     factor = (limit / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:

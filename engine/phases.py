@@ -68,6 +68,13 @@ class PhaseTimer:
         self._last = time.perf_counter()
 
 
+class OnePhase(PhaseTimer):
+    """Takes no laps: for work that one lap of another timer stands for."""
+
+    def lap(self, name: str) -> None:
+        """Not told apart."""
+
+
 class CudaPhaseTimer(PhaseTimer):
     """Laps between CUDA events on the current stream, read an iteration late: no synchronization in the loop.
 

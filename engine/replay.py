@@ -18,6 +18,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from engine.scalars import Scalar
+
 EPSILON = 1e-6
 ETA = 0.9
 
@@ -37,13 +39,13 @@ def priority_metric(advantages: Tensor, masks: Tensor | None, metric: str) -> Te
     return ETA * size.amax(0) + (1 - ETA) * mean
 
 
-def probabilities(metric: Tensor, alpha: float) -> Tensor:
+def probabilities(metric: Tensor, alpha: Scalar) -> Tensor:
     """P_i in float64, where the sum of many thousand small numbers stays exact enough to search."""
     powered = (metric.double() + EPSILON).pow(alpha)
     return powered / powered.sum()
 
 
-def importance_weights(chosen: Tensor, segments: int, beta: float, normalized: bool) -> Tensor:
+def importance_weights(chosen: Tensor, segments: int, beta: Scalar, normalized: bool) -> Tensor:
     """w = (S * P)^-beta for the probabilities of the drawn segments, float32; `normalized` divides by the largest."""
     weights = (segments * chosen).pow(-beta)
     if normalized:
@@ -63,14 +65,18 @@ class Draw:
 class SamplingSettings:
     """Live settings of the sampler."""
 
-    alpha: float
-    beta: float
+    alpha: Scalar
+    beta: Scalar
     replacement: bool
     normalize_weights: bool
 
 
 class Scheme(ABC):
-    """A way to choose segments. `distribution` is what the panel shows; `draw` may use it or not."""
+    """A way to choose segments. `distribution` is what the panel shows; `choose` may use it or not.
+
+    A draw has two halves. `chance` is what is random about it and needs to know no metric; `choose` computes the draw
+    from it and asks nothing of the host, so that a CUDA graph can hold it.
+    """
 
     name: ClassVar[str]
 
@@ -78,9 +84,31 @@ class Scheme(ABC):
         """P [S]: how likely each segment is to be the next one drawn."""
         return torch.full_like(metric, 1 / len(metric), dtype=torch.float64)
 
+    def chance(
+        self,
+        segments: int,
+        count: int,
+        replacement: bool,
+        generator: torch.Generator,
+        device: torch.device,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """The random numbers of one draw of `count` out of so many segments, uniform in [0, 1), float64."""
+        size = self.uniforms(segments, count, replacement)
+        return torch.rand(size, generator=generator, dtype=torch.float64, device=device, out=out)
+
+    def uniforms(self, segments: int, count: int, replacement: bool) -> int:
+        """How many uniform numbers such a draw takes."""
+        return count
+
     @abstractmethod
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
+        """`count` segments for one minibatch, as `chance` will have it."""
+
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
         """`count` segments for one minibatch."""
+        chance = self.chance(len(metric), count, settings.replacement, generator, metric.device)
+        return self.choose(metric, chance, count, settings)
 
     def start_iteration(self) -> None:  # noqa: B027 (most schemes remember nothing)
         """Forgets what belongs to the iteration before."""
@@ -94,21 +122,18 @@ class Prioritized(Scheme):
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         return probabilities(metric, settings.alpha)
 
-    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+    def uniforms(self, segments: int, count: int, replacement: bool) -> int:
+        return count if replacement else segments
+
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
         chances = self.distribution(metric, settings)
-        uniform = torch.rand(
-            count if settings.replacement else len(chances),
-            generator=generator,
-            dtype=torch.float64,
-            device=chances.device,
-        )
         if settings.replacement:
             cumulative = chances.cumsum(0)
-            chosen = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
+            chosen = torch.searchsorted(cumulative, chance * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
         else:
             # The smallest of independent exponential waiting times is a draw in proportion to the rates, and the next
             # smallest one a draw from the rest (Efraimidis and Spirakis 2006).
-            chosen = (-torch.log1p(-uniform) / chances).topk(count, largest=False).indices
+            chosen = (-torch.log1p(-chance) / chances).topk(count, largest=False).indices
         weights = importance_weights(chances[chosen], len(chances), settings.beta, settings.normalize_weights)
         return Draw(chosen, weights)
 
@@ -119,11 +144,13 @@ class Stratified(Prioritized):
 
     name = "stratified"
 
-    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+    def uniforms(self, segments: int, count: int, replacement: bool) -> int:
+        return count
+
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
         chances = self.distribution(metric, settings)
         cumulative = chances.cumsum(0)
-        uniform = torch.rand(count, generator=generator, dtype=torch.float64, device=chances.device)
-        slices = (torch.arange(count, device=chances.device) + uniform) / count
+        slices = (torch.arange(count, device=chances.device) + chance) / count
         chosen = torch.searchsorted(cumulative, slices * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
         weights = importance_weights(chances[chosen], len(chances), settings.beta, settings.normalize_weights)
         return Draw(chosen, weights)
@@ -159,7 +186,10 @@ class TopK(Scheme):
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         return probabilities(metric, 1.0)
 
-    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
+    def uniforms(self, segments: int, count: int, replacement: bool) -> int:
+        return 0
+
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
         chosen = metric.topk(count).indices
         return Draw(chosen, torch.ones(count, device=metric.device))
 
@@ -171,19 +201,30 @@ class Sequential(Scheme):
 
     def __init__(self) -> None:
         self._queue: Tensor | None = None
+        self._segments = 0
 
     def start_iteration(self) -> None:
         self._queue = None
 
-    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
-        queue = self._queue
-        if queue is not None and queue.numel() and int(queue.max()) >= len(metric):
-            queue = None
+    def chance(
+        self,
+        segments: int,
+        count: int,
+        replacement: bool,
+        generator: torch.Generator,
+        device: torch.device,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """The next `count` segments of the order, int64."""
+        queue = self._queue if segments == self._segments else None
         while queue is None or len(queue) < count:
-            order = torch.randperm(len(metric), generator=generator, device=metric.device)
+            order = torch.randperm(segments, generator=generator, device=device)
             queue = order if queue is None else torch.cat((queue, order))
-        self._queue = queue[count:]
-        return Draw(queue[:count], torch.ones(count, device=metric.device))
+        self._queue, self._segments = queue[count:], segments
+        return queue[:count] if out is None else out.copy_(queue[:count])
+
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
+        return Draw(chance, torch.ones(count, device=metric.device))
 
 
 SCHEMES: dict[str, type[Scheme]] = {
@@ -203,8 +244,11 @@ class SegmentSampler:
 
     def start_iteration(self, segments: int) -> None:
         """Uses and weights count from zero again, for that many segments."""
+        if segments == self.segments:
+            self.uses.zero_()
+        else:
+            self.uses = torch.zeros(segments, dtype=torch.int64, device=self.uses.device)
         self.segments = segments
-        self.uses = torch.zeros(segments, dtype=torch.int64, device=self.uses.device)
         self.drawn_weights = []
         self.draws = 0
         self.scheme.start_iteration()
@@ -217,8 +261,12 @@ class SegmentSampler:
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings) -> Draw:
         """One minibatch of `count` segments, sorted by index, for the metric [S]."""
         drawn = self.scheme.draw(metric, count, settings, self.generator)
-        self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
         self.drawn_weights.append(drawn.weights)
         self.draws += count
+        return self.use(drawn)
+
+    def use(self, drawn: Draw) -> Draw:
+        """Counts the uses of what was drawn, and sorts it by index."""
+        self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
         order = drawn.segments.argsort(stable=True)
         return Draw(drawn.segments[order], drawn.weights[order])

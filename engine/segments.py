@@ -110,11 +110,16 @@ class Segments:
 
 _OTHERWISE = ("bootstrap", "agent", "iteration", "state", "environments", "environment")
 """Fields whose segments do not lie in dimension 1."""
+_NEVER_IN_PLACE = ("masks", "environments", "environment")
+"""Fields that are None now and then, or lie on the host."""
 
 
-def concatenate(parts: Sequence[Segments]) -> Segments:
-    """One `Segments` from several, in order."""
-    if len(parts) == 1:
+def concatenate(parts: Sequence[Segments], into: Segments | None = None) -> Segments:
+    """One `Segments` from several, in order.
+
+    `into`, of the same shapes, gives its tensors to be overwritten, except for masks and what lies on the host.
+    """
+    if len(parts) == 1 and into is None:
         return parts[0]
     if any(part.masks is not None for part in parts):
         parts = [replace(part, masks=_masks(part)) for part in parts]
@@ -125,7 +130,8 @@ def concatenate(parts: Sequence[Segments]) -> Segments:
             joined[item.name] = None
         else:
             dimension = 2 if item.name == "state" else 0 if item.name in _OTHERWISE else 1
-            joined[item.name] = torch.cat(values, dim=dimension)
+            place = None if into is None or item.name in _NEVER_IN_PLACE else getattr(into, item.name)
+            joined[item.name] = torch.cat(values, dim=dimension, out=place)
     offsets = [0]
     for part in parts:
         offsets.append(offsets[-1] + len(part.environments))
@@ -138,7 +144,7 @@ def _masks(segments: Segments) -> Tensor:
 
 
 class Experience:
-    """The fresh segments and, where replay keeps some, the older ones."""
+    """The fresh segments and, where replay keeps some, the older ones: in two stores, or joined in one."""
 
     def __init__(self, fresh: Segments, older: Segments | None) -> None:
         self.stores = [fresh] if older is None or not len(older) else [fresh, older]
@@ -152,6 +158,10 @@ class Experience:
     def horizon(self) -> int:
         """Steps of a segment."""
         return self.stores[0].rewards.shape[0]
+
+    def join(self, into: Segments | None) -> None:
+        """Moves all segments into one store, over the tensors of `into` where it is given."""
+        self.stores = [concatenate(self.stores, into)]
 
     def compute_advantages(self, settings: AdvantageSettings) -> None:
         """Advantages of every segment from its present values and ratios."""
@@ -176,9 +186,8 @@ class Experience:
 
     def locate(self, index: int) -> tuple[Segments, int]:
         """The store that holds a segment, and its place there."""
-        if index < self.fresh:
-            return self.stores[0], index
-        return self.stores[1], index - self.fresh
+        first = len(self.stores[0])
+        return (self.stores[0], index) if index < first else (self.stores[1], index - first)
 
     def advantages_of(self, segments: Tensor) -> tuple[Tensor, Tensor | None]:
         """Advantages [T, M] and masks [T, M] (None: every step counts) of sorted segments."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import c_envs
-from engine.advantages import AdvantageSettings
+from engine.advantages import AdvantageSettings, explained_variance
 from engine.collector import CollectionAbandoned, Collector, FusedCollector, Gate
 from engine.device_choice import make_batch
 from engine.device_collector import DeviceCollector
@@ -195,10 +195,7 @@ class Trainer:
         settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
         self.experience.compute_advantages(settings)
         if self.explained_variance is None:
-            live = slice(None) if fresh.masks is None else fresh.masks > 0
-            errors, values = fresh.advantages[live], fresh.values[live]
-            some = errors.numel() > 1
-            self.explained_variance = 1 - errors.var() / (errors + values).var() if some else errors.sum() * math.nan
+            self.explained_variance = explained_variance(fresh.advantages, fresh.values, fresh.masks)
         self.timer.lap("train/advantage")
 
     def sampling_settings(self) -> SamplingSettings:
@@ -293,7 +290,7 @@ class Trainer:
             table=self.inspected,
         )
         metrics |= reuse
-        metrics["replay/alpha"], metrics["replay/beta"] = settings.alpha, settings.beta
+        metrics["replay/alpha"], metrics["replay/beta"] = float(settings.alpha), float(settings.beta)
         metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()
         metrics["train/minibatches"] = self.learner.updates
         metrics["train/skipped"], metrics["train/skipped_segments"] = self.guard.minibatches, self.guard.segments

@@ -79,7 +79,7 @@ def replay_states(trainer: Trainer, store: Segments, place: int) -> tuple[list[b
     agents = spec.agents_per_environment
     agent = int(store.agent[place])
     row = agent % agents
-    if agents > 1 and len(store) != buffer.agents:
+    if agents > 1 and int(store.iteration[place]) != trainer.iteration:
         return [b""] * horizon, np.zeros((horizon, spec.observation_size), np.float32)
     first = place - row
     observations = np.zeros((horizon + 1, agents, spec.observation_size), np.float32)
