@@ -12,21 +12,51 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 
 import torch
 
 from engine.device_environments import DeviceBatch
-from engine.device_graph import GraphedCall
+from engine.device_graph import GraphedCall, recorded_graphs
 from engine.devices import resolve_device
+from engine.errors import BenchError
+from engine.launches import count_launches
 from engine.parallel import split
 from engine.profile import Profile
 from engine.trainer import Trainer
 
-WARM_UP = 2
+WARM_UP = {"cpu": 2, "cuda": 3}
+"""Iterations before those that count. A GPU tells an iteration's phases in the next one: hence one more there."""
 GEMM_SIZE = 2048
 GEMM_RUNS = 5
+
+
+OTHERS = {"eager": "train.graphs", "plain": "train.fused"}
+"""What a profile can be compared with, and the switch that is off there: rollout and updates operation by operation
+instead of as CUDA graphs, and torch operations instead of fused kernels."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchComparison:
+    """The profile beside itself with one switch off, iteration by iteration in turn in one process.
+
+    `ratio` is the median over the pairs of how many times as fast the profile is as it is.
+    """
+
+    other: str
+    key: str
+    pairs: int
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    sps: float
+    """Of the other; so with all that follows."""
+    iteration_seconds: float
+    unaccounted_seconds: float
+    graphs: int | None
+    launches: dict[str, int] | None
+    phases: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +87,21 @@ class BenchReport:
     iteration_seconds: float
     unaccounted_seconds: float
     copied_bytes_per_step: float
-    """Experience copied from buffer to buffer for one environment step, read and written: gathering minibatches, and
-    on a GPU what crosses between host and device."""
+    """Bytes that are copied for one environment step: the sum of the two below."""
+    gathered_bytes_per_step: float
+    """Experience read and written to gather minibatches."""
+    crossing_bytes_per_step: float
+    """What the rollout copies between host and device."""
     buffer_bytes: int
     peak_bytes: int
+    graphs: int | None = None
+    """CUDA graphs in use; None on a CPU."""
+    launches: dict[str, int] | None = None
+    """What the host queues on the GPU in an iteration, by kind (see engine/launches.py); None where it is not known."""
+    launches_per_iteration: int | None = None
+    """Their sum."""
     phases: dict[str, float] = field(default_factory=dict)
+    compare: BenchComparison | None = None
 
 
 def gemm_rate(device: torch.device, threads: int, dtype: torch.dtype = torch.float32) -> float:
@@ -94,83 +134,175 @@ def flop_per_step(trainer: Trainer) -> float:
     return policy.forward_flops() + trainer.profile.train.update_epochs * policy.sample_flops()
 
 
-def copied_bytes_per_step(trainer: Trainer) -> float:
-    """Bytes read and written per environment step by copies of experience, from the sizes of what is copied."""
+def gathered_bytes_per_step(trainer: Trainer) -> float:
+    """Bytes read and written per environment step to gather minibatches, from the sizes of what is gathered."""
     batch = trainer.experience.gather(torch.zeros(1, dtype=torch.int64, device=trainer.device))
     gathered = sum(value.nbytes for value in (getattr(batch, each.name) for each in fields(batch)) if value is not None)
     copied: float = 2 * gathered / trainer.buffer.horizon * trainer.profile.train.update_epochs
-    return copied + trainer.collector.crossing_bytes() / trainer.steps_per_iteration
+    return copied
 
 
-def run_bench(profile: Profile, repeats: int = 5, tell: Callable[[str], None] = lambda text: None) -> BenchReport:
+def run_bench(
+    profile: Profile,
+    repeats: int = 5,
+    tell: Callable[[str], None] = lambda text: None,
+    compare: str | None = None,
+) -> BenchReport:
     """Measures whole iterations after a warm-up, then environments, rollout and update each alone.
 
-    Learning rates are as the profile has them, so the work is that of training. Takes `repeats` + 2 iterations and a
-    little more; `tell` receives a line for each stage.
+    Learning rates are as the profile has them, so the work is that of training. Takes `repeats` + 3 iterations and a
+    little more; with `compare`, a key of OTHERS, those of the other as well, in turn with these. `tell` receives a
+    line for each stage. BenchError where there is nothing to compare.
     """
     device = resolve_device(profile.train.device)
     profile = profile.for_device(device.type)
-    trainer = Trainer(profile, device, warn=tell)
-    threads = trainer.workers.count
+    profiles = [profile] if compare is None else [profile, other_profile(profile, compare, device)]
+    sides: list[_Side] = []
     try:
+        sides.extend(_Side(each, device, tell) for each in profiles)
+        threads, steps = sides[0].trainer.workers.count, sides[0].trainer.steps_per_iteration
         tell("measuring the matrix-multiply rate")
         rate = gemm_rate(device, threads)
-        tell(f"{repeats} iterations of {trainer.steps_per_iteration:,} steps after {WARM_UP} to warm up")
-        for _ in range(WARM_UP):
-            trainer.iterate()
-        totals: dict[str, float] = {}
-        seconds = [_timed(lambda: _add(totals, trainer.iterate().metrics), device) for _ in range(repeats)]
+        turns = "" if compare is None else f", by turns with {compare} ones"
+        tell(f"{repeats} iterations of {steps:,} steps after {WARM_UP[device.type]} to warm up{turns}")
+        _measure(sides, repeats)
         rate = max(rate, gemm_rate(device, threads))
-        tell("environments, rollout and update each alone")
-        # Of environments on a GPU the first call warms up, the second records; what counts is one launch for all steps.
-        on_device = isinstance(trainer.batch, DeviceBatch)
-        where = device if on_device else torch.device("cpu")
-        play = GraphedCall(lambda: _play(trainer), "environments' horizon", where, tell)
-        environments = min(_timed(play, device) for _ in range(4))
-        rollout = statistics.median(_timed(trainer.collect, device) for _ in range(3))
-        updates: list[int] = []
-        update = statistics.median(_timed(lambda: updates.append(_update(trainer)), device) for _ in range(3))
-        steps = trainer.steps_per_iteration
-        work = flop_per_step(trainer)
-        median = statistics.median(seconds)
-        train, policy = profile.train, profile.policy
-        return BenchReport(
-            profile=profile.name,
-            device=str(device),
-            threads=threads,
-            agents=profile.env.agents,
-            horizon=train.horizon,
-            minibatch=train.minibatch,
-            update_epochs=train.update_epochs,
-            policy=f"{policy.core} {policy.layers}x{policy.hidden}",
-            parameters=trainer.policy.parameter_count(),
-            repeats=repeats,
-            sps=steps / median,
-            sps_low=steps / max(seconds),
-            sps_high=steps / min(seconds),
-            share=steps / median * work / rate,
-            gemm_gflops=rate / 1e9,
-            flop_per_step=work,
-            limit_sps=rate / work,
-            environment_sps=steps / environments,
-            rollout_sps=steps / rollout,
-            update_sps=train.minibatch * statistics.mean(updates) / update,
-            iteration_seconds=statistics.mean(seconds),
-            unaccounted_seconds=totals.pop("unaccounted", 0.0) / repeats,
-            copied_bytes_per_step=copied_bytes_per_step(trainer),
-            buffer_bytes=trainer.buffer.bytes(),
-            peak_bytes=_peak_bytes(device),
-            phases={name: total / repeats for name, total in totals.items()},
-        )
+        return _report(sides, compare, rate, tell)
     finally:
-        trainer.close()
+        for side in sides:
+            side.trainer.close()
 
 
-def _add(totals: dict[str, float], metrics: dict[str, float]) -> None:
-    for key, value in metrics.items():
-        if key.startswith("time/") and key != "time/iteration":
-            name = key.removeprefix("time/")
-            totals[name] = totals.get(name, 0.0) + value
+def _report(sides: Sequence[_Side], compare: str | None, rate: float, tell: Callable[[str], None]) -> BenchReport:
+    """The figures, after what is left to measure: launches, then environments, rollout and update."""
+    side, trainer, device = sides[0], sides[0].trainer, sides[0].device
+    launches = [count_launches(each.trainer.iterate, device, tell) for each in sides]
+    tell("environments, rollout and update each alone")
+    environments, rollout, update = _alone(trainer, device, tell)
+    profile, steps, median = trainer.profile, trainer.steps_per_iteration, statistics.median(side.seconds)
+    train, policy, work = profile.train, profile.policy, flop_per_step(trainer)
+    gathered, crossing = gathered_bytes_per_step(trainer), trainer.collector.crossing_bytes() / steps
+    return BenchReport(
+        profile=profile.name,
+        device=str(device),
+        threads=trainer.workers.count,
+        agents=profile.env.agents,
+        horizon=train.horizon,
+        minibatch=train.minibatch,
+        update_epochs=train.update_epochs,
+        policy=f"{policy.core} {policy.layers}x{policy.hidden}",
+        parameters=trainer.policy.parameter_count(),
+        repeats=len(side.seconds),
+        sps=steps / median,
+        sps_low=steps / max(side.seconds),
+        sps_high=steps / min(side.seconds),
+        share=steps / median * work / rate,
+        gemm_gflops=rate / 1e9,
+        flop_per_step=work,
+        limit_sps=rate / work,
+        environment_sps=steps / environments,
+        rollout_sps=steps / rollout,
+        update_sps=update,
+        iteration_seconds=statistics.mean(side.seconds),
+        unaccounted_seconds=side.unaccounted(),
+        copied_bytes_per_step=gathered + crossing,
+        gathered_bytes_per_step=gathered,
+        crossing_bytes_per_step=crossing,
+        buffer_bytes=trainer.buffer.bytes(),
+        peak_bytes=_peak_bytes(device),
+        graphs=side.graphs,
+        launches=launches[0],
+        launches_per_iteration=None if launches[0] is None else sum(launches[0].values()),
+        phases=side.phases(),
+        compare=None if compare is None else _comparison(compare, side, sides[1], launches[1]),
+    )
+
+
+def other_profile(profile: Profile, compare: str, device: torch.device) -> Profile:
+    """The profile with the switch off that `compare` names. BenchError where it is off, or has nothing to switch."""
+    key = OTHERS[compare]
+    if compare == "eager" and device.type != "cuda":
+        raise BenchError(
+            "compare eager: only a GPU has CUDA graphs to do without; write --device cuda or compare plain"
+        )
+    if not profile.info(key).value:
+        raise BenchError(f"compare {compare}: {key} is false in the profile already, so both would be the same")
+    return profile.with_value(key, False)
+
+
+class _Side:
+    """A trainer and what its iterations took."""
+
+    def __init__(self, profile: Profile, device: torch.device, tell: Callable[[str], None]) -> None:
+        self.trainer, self.device = Trainer(profile, device, warn=tell), device
+        self.graphs: int | None = None
+        """CUDA graphs that it has recorded."""
+        self.seconds: list[float] = []
+        self._totals: dict[str, float] = {}
+
+    def warm_up(self) -> None:
+        """Iterations that do not count; in these graphs are recorded."""
+        before = len(recorded_graphs(self.device))
+        for _ in range(WARM_UP[self.device.type]):
+            self.trainer.iterate()
+        if self.device.type == "cuda":
+            self.graphs = len(recorded_graphs(self.device)) - before
+
+    def iterate(self) -> None:
+        """One iteration that counts."""
+        metrics: dict[str, float] = {}
+        self.seconds.append(_timed(lambda: metrics.update(self.trainer.iterate().metrics), self.device))
+        for key, value in metrics.items():
+            if key.startswith("time/") and key != "time/iteration":
+                name = key.removeprefix("time/")
+                self._totals[name] = self._totals.get(name, 0.0) + value
+
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase, of the mean iteration."""
+        return {name: total / len(self.seconds) for name, total in self._totals.items() if name != "unaccounted"}
+
+    def unaccounted(self) -> float:
+        """Seconds of the mean iteration that no phase accounts for."""
+        return self._totals.get("unaccounted", 0.0) / len(self.seconds)
+
+
+def _measure(sides: Sequence[_Side], repeats: int) -> None:
+    """Warms up, then takes the sides by turns, and the first turn by turns, too: what drifts meets both alike."""
+    for side in sides:
+        side.warm_up()
+    for pair in range(repeats):
+        for side in sides if pair % 2 == 0 else reversed(sides):
+            side.iterate()
+
+
+def _comparison(compare: str, side: _Side, other: _Side, launches: dict[str, int] | None) -> BenchComparison:
+    ratios = [two / one for one, two in zip(side.seconds, other.seconds, strict=True)]
+    return BenchComparison(
+        other=compare,
+        key=OTHERS[compare],
+        pairs=len(ratios),
+        ratio=statistics.median(ratios),
+        ratio_low=min(ratios),
+        ratio_high=max(ratios),
+        sps=other.trainer.steps_per_iteration / statistics.median(other.seconds),
+        iteration_seconds=statistics.mean(other.seconds),
+        unaccounted_seconds=other.unaccounted(),
+        graphs=other.graphs,
+        launches=launches,
+        phases=other.phases(),
+    )
+
+
+def _alone(trainer: Trainer, device: torch.device, tell: Callable[[str], None]) -> tuple[float, float, float]:
+    """Seconds of a horizon of the environments, of a rollout, and samples a second of the updates, each alone."""
+    # Of environments on a GPU the first call warms up, the second records; what counts is one launch for all steps.
+    where = device if isinstance(trainer.batch, DeviceBatch) else torch.device("cpu")
+    play = GraphedCall(lambda: _play(trainer), "environments' horizon", where, tell)
+    environments = min(_timed(play, device) for _ in range(4))
+    rollout = statistics.median(_timed(trainer.collect, device) for _ in range(3))
+    updates: list[int] = []
+    update = statistics.median(_timed(lambda: updates.append(_update(trainer)), device) for _ in range(3))
+    return environments, rollout, trainer.profile.train.minibatch * statistics.mean(updates) / update
 
 
 def _play(trainer: Trainer) -> None:

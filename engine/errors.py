@@ -27,3 +27,7 @@ class CheckpointError(RunError):
 
 class DeviceError(EngineError):
     """The device a profile asks for is not there."""
+
+
+class BenchError(EngineError):
+    """What a benchmark is asked to compare is not to be had here."""

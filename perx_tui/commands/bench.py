@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from perx_tui import format as spell
@@ -34,6 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="iterations to measure after the warm-up (default: 5)",
     )
+    parser.add_argument(
+        "--compare",
+        choices=("eager", "plain"),
+        help="by turns with the same without CUDA graphs (eager) or without fused kernels (plain), and the ratio",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
 
 
@@ -46,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     profile = Profile.load(arguments.profile, sets)
     from engine import run_bench  # imports torch: only for a profile that will do
 
-    report = run_bench(profile, repeats=arguments.repeat, tell=say)
+    report = run_bench(profile, repeats=arguments.repeat, tell=say, compare=arguments.compare)
     if arguments.json:
         emit(dataclasses.asdict(report))
     else:
@@ -61,6 +67,7 @@ def _show(report: BenchReport) -> None:
         f"{report.policy} ({spell.count(report.parameters)} parameters)\n"
     )
     low, high = spell.count(report.sps_low), spell.count(report.sps_high)
+    both = f", with {report.compare.other} beside it" if report.compare else ""
     print_table(
         ("figure", "value", "meaning"),
         (
@@ -76,24 +83,63 @@ def _show(report: BenchReport) -> None:
             ("rollout", spell.rate(report.rollout_sps), "environments and policy, without updates"),
             ("update", spell.rate(report.update_sps, "samples/s"), "training alone"),
             (
-                "copies",
-                f"{spell.bytes_(report.copied_bytes_per_step)}/step",
+                "gathering",
+                f"{spell.bytes_(report.gathered_bytes_per_step)}/step",
                 "experience read and written to gather minibatches",
             ),
             (
+                "crossing",
+                f"{spell.bytes_(report.crossing_bytes_per_step)}/step",
+                "copied between host and GPU by the rollout",
+            ),
+            ("launches", launched(report.launches), "queued on the GPU by the host in an iteration"),
+            ("CUDA graphs", spell.exact(report.graphs), "recorded once, each launched whole"),
+            (
                 "memory",
                 spell.bytes_(report.peak_bytes),
-                f"at the peak; rollout buffer {spell.bytes_(report.buffer_bytes)}",
+                f"at the peak{both}; rollout buffer {spell.bytes_(report.buffer_bytes)}",
             ),
+            *comparison_rows(report),
         ),
         right=("value",),
     )
     print()
-    print_table(("phase", "ms", "share"), phase_rows(report), right=("ms", "share"))
+    columns = ("phase", "ms", "share", *((f"{report.compare.other} ms",) if report.compare else ()))
+    print_table(columns, phase_rows(report), right=columns[1:])
 
 
-def phase_rows(report: BenchReport) -> list[tuple[str, str, str]]:
-    """Every phase of the mean iteration, what no phase accounts for, and the wall time that both must add up to."""
-    whole = report.iteration_seconds
-    rows = [*report.phases.items(), ("unaccounted", report.unaccounted_seconds), ("iteration", whole)]
-    return [(name, spell.milliseconds(seconds), spell.percent(seconds / whole)) for name, seconds in rows]
+def launched(launches: Mapping[str, int] | None) -> str:
+    """The number of launches and what they are, such as "1,204: 1,100 kernels, 2 graphs, 102 copies"."""
+    if launches is None:
+        return spell.exact(None)
+    return f"{sum(launches.values()):,}: " + ", ".join(f"{count:,} {kind}" for kind, count in launches.items())
+
+
+def comparison_rows(report: BenchReport) -> Iterator[tuple[str, str, str]]:
+    """How many times as fast as the other it is, and what the other does."""
+    beside = report.compare
+    if beside is None:
+        return
+    yield (
+        f"against {beside.other}",
+        f"{beside.ratio:.3f}",
+        f"times as fast as with {beside.key} = false: median of {beside.pairs} pairs, "
+        f"{beside.ratio_low:.3f} to {beside.ratio_high:.3f}",
+    )
+    yield beside.other, spell.rate(beside.sps), f"median with {beside.key} = false"
+    if beside.launches is not None:
+        yield f"{beside.other} launches", launched(beside.launches), f"in an iteration with {beside.key} = false"
+
+
+def phase_rows(report: BenchReport) -> list[tuple[str, ...]]:
+    """Every phase of the mean iteration, what no phase accounts for, and the wall time that both must add up to; beside
+    a comparison the other's, too."""
+    whole, beside = report.iteration_seconds, report.compare
+    rows = {**report.phases, "unaccounted": report.unaccounted_seconds, "iteration": whole}
+    cells = {name: (spell.milliseconds(seconds), spell.percent(seconds / whole)) for name, seconds in rows.items()}
+    if beside is None:
+        return [(name, *its) for name, its in cells.items()]
+    others = {**beside.phases, "unaccounted": beside.unaccounted_seconds, "iteration": beside.iteration_seconds}
+    order = [*dict.fromkeys([*report.phases, *beside.phases]), "unaccounted", "iteration"]
+    absent = spell.milliseconds(None)
+    return [(name, *cells.get(name, (absent, absent)), spell.milliseconds(others.get(name))) for name in order]

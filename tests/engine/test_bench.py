@@ -1,11 +1,22 @@
-"""The benchmark's figures agree with one another."""
+"""The benchmark's figures agree with one another, and what it is compared with is the same but for one switch."""
 
 from __future__ import annotations
 
-import pytest
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
-from engine import run_bench
-from tests.engine.conftest import tiny_profile
+import pytest
+import torch
+
+from engine import bench, run_bench
+from engine.device_graph import GraphedCall
+from engine.errors import BenchError
+from engine.profile import Profile
+from tests.engine.conftest import TINY, tiny_profile
+from tests.engine.device.fake_cuda import FakeCuda
+
+CUDA = torch.device("cuda", 0)
 
 
 def test_the_figures_of_a_benchmark_agree_with_one_another() -> None:
@@ -21,4 +32,126 @@ def test_the_figures_of_a_benchmark_agree_with_one_another() -> None:
     assert report.rollout_sps > report.sps
     assert report.environment_sps > report.rollout_sps
     # Observations, seven numbers and the flags of a step, and a share of the state; gathered twice, read and written.
-    assert 2 * 2 * 118 * 4 < report.copied_bytes_per_step < 2 * 2 * 118 * 4 * 1.2
+    assert 2 * 2 * 118 * 4 < report.gathered_bytes_per_step < 2 * 2 * 118 * 4 * 1.2
+    assert (report.crossing_bytes_per_step, report.copied_bytes_per_step) == (0, report.gathered_bytes_per_step)
+    assert (report.graphs, report.launches, report.launches_per_iteration) == (None, None, None)
+    assert report.compare is None
+
+
+def test_beside_a_comparison_the_pairs_are_measured_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Iterations of a made-up clock: the ratio is the median of the pairs, not the quotient of two medians."""
+    turns: list[bool] = []
+    seconds = {True: iter([2.0, 1.0, 4.0, 1.0, 1.0]), False: iter([4.0, 3.0, 4.0, 8.0, 2.5])}
+    real = bench._Side.iterate
+
+    def iterate(side: Any) -> None:
+        real(side)
+        fused = side.trainer.profile.train.fused
+        turns.append(fused)
+        side.seconds[-1] = next(seconds[fused])
+
+    monkeypatch.setattr(bench._Side, "iterate", iterate)
+    report = run_bench(tiny_profile(), repeats=5, compare="plain")
+    assert turns == [True, False, False, True, True, False, False, True, True, False]
+    beside = report.compare
+    assert beside is not None
+    assert (beside.other, beside.key, beside.pairs) == ("plain", "train.fused", 5)
+    assert (beside.ratio, beside.ratio_low, beside.ratio_high) == (2.5, 1.0, 8.0)
+    assert (report.sps, beside.sps) == (128 / 1.0, 128 / 4.0)
+    assert (report.iteration_seconds, beside.iteration_seconds) == (9 / 5, 21.5 / 5)
+    assert set(report.phases) >= {"collect/policy", "train/backward"} <= set(beside.phases)
+    assert (beside.graphs, beside.launches) == (None, None)
+
+
+def test_the_other_differs_by_one_switch() -> None:
+    profile = tiny_profile("policy.core=mingru").for_device("cpu")
+    plain = bench.other_profile(profile, "plain", torch.device("cpu"))
+    assert profile.changes(plain) == {"train.fused": (True, False)}
+    on_gpu = tiny_profile("train.device=cuda").for_device("cuda")
+    assert on_gpu.changes(bench.other_profile(on_gpu, "eager", CUDA)) == {"train.graphs": (True, False)}
+    assert on_gpu.changes(bench.other_profile(on_gpu, "plain", CUDA)) == {"train.fused": (True, False)}
+
+
+@pytest.mark.parametrize(
+    ("compare", "sets", "message"),
+    [
+        (
+            "eager",
+            (),
+            r"^compare eager: only a GPU has CUDA graphs to do without; write --device cuda or compare plain$",
+        ),
+        (
+            "plain",
+            ("train.fused=false",),
+            r"^compare plain: train.fused is false in the profile already, so both .*same$",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line_before_anything_is_measured(
+    compare: str, sets: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(BenchError, match=message):
+        run_bench(tiny_profile(*sets), tell=pytest.fail, compare=compare)
+
+
+def test_the_graphs_of_a_side_are_those_of_its_own_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+
+    class FakeTrainer:
+        def __init__(self, profile: Profile, device: torch.device, warn: Any) -> None:
+            wanted = profile.train.graphs
+            self.calls = [
+                GraphedCall(lambda: None, name, device, warn, wanted=wanted) for name in ("rollout", "update")
+            ]
+
+        def iterate(self) -> SimpleNamespace:
+            for call in self.calls:
+                call()
+            return SimpleNamespace(
+                metrics={"time/iteration": 2.0, "time/collect": 1.5, "time/unaccounted": 0.5, "step": 8}
+            )
+
+    monkeypatch.setattr(bench, "Trainer", FakeTrainer)
+    profile = tiny_profile("train.device=cuda").for_device("cuda")
+    sides = [bench._Side(each, CUDA, pytest.fail) for each in (profile, profile.with_value("train.graphs", False))]
+    bench._measure(sides, 2)
+    assert [side.graphs for side in sides] == [2, 0]
+    assert cuda.replays == 2 * (2 + 2), "two of three iterations to warm up, and both that count"
+    assert [len(side.seconds) for side in sides] == [2, 2]
+    assert [(side.phases(), side.unaccounted()) for side in sides] == [({"collect": 1.5}, 0.5)] * 2
+
+
+def test_what_crosses_is_told_apart_from_what_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = bench._Side.warm_up
+
+    def warm_up(side: Any) -> None:
+        real(side)
+        monkeypatch.setattr(side.trainer.collector, "crossing_bytes", lambda: 128 * 50)
+
+    monkeypatch.setattr(bench._Side, "warm_up", warm_up)
+    report = run_bench(tiny_profile(), repeats=1)
+    assert report.crossing_bytes_per_step == 50
+    assert report.copied_bytes_per_step == report.gathered_bytes_per_step + 50
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_graphs_spare_the_host_launches() -> None:
+    sets = [each for each in TINY if not each.startswith("train.device")]
+    profile = Profile.load("breakout.toml", [*sets, "train.device=cuda", "env.agents=1024", "train.minibatch=4096"])
+    heard: list[str] = []
+    report = run_bench(profile, repeats=5, tell=heard.append, compare="eager")
+    assert len(heard) == 3, heard
+    beside = report.compare
+    assert beside is not None
+    assert report.graphs is not None
+    assert (report.graphs > 0, beside.graphs) == (True, 0)
+    assert report.launches is not None
+    assert beside.launches is not None
+    assert report.launches["graphs"] >= 1
+    assert "graphs" not in beside.launches
+    assert report.launches_per_iteration == sum(report.launches.values()) < sum(beside.launches.values()) / 2
+    assert report.crossing_bytes_per_step > 0
+    assert sum(report.phases.values()) + report.unaccounted_seconds == pytest.approx(report.iteration_seconds, rel=0.1)
+    assert dataclasses.asdict(report)["compare"]["ratio"] == beside.ratio
