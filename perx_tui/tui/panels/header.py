@@ -84,7 +84,9 @@ class Header(Bar):
         if self.view.notice:
             return self.view.notice, "yellow+"
         snapshot = self.view.snapshot
-        text = clean(snapshot.stage) or STATE_HINTS.get(snapshot.state, "")
+        hint = STATE_HINTS.get(snapshot.state, "")
+        # A pause holds the trainer amid a stage, which is not what one wants to know then.
+        text = hint if snapshot.state == "paused" else clean(snapshot.stage) or hint
         if snapshot.state in _TIMED:
             waited = self.view.now - self._since(f"{snapshot.state} {text}")
             text += f" ({fmt.duration(waited)})" if waited >= 2 else ""

@@ -58,6 +58,12 @@ async def test_space_resumes_a_paused_run() -> None:
         assert "► running" in stage.header
 
 
+async def test_a_run_held_amid_a_minibatch_still_says_how_it_goes_on() -> None:
+    async with staged(FakeSession(replace(paused(), stage="train 3/8")), (80, 24)) as stage:
+        assert "space goes on, s trains one iteration" in stage.header
+        assert "train 3/8" not in stage.header
+
+
 async def test_space_twice_takes_the_pause_back() -> None:
     async with staged(FakeSession()) as stage:
         await stage.press("space", "space")
