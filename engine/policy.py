@@ -74,7 +74,10 @@ class Policy(nn.Module):
         steps, segments, _ = observations.shape
         encoded = functional.relu_(self.encoder(observations.view(steps * segments, -1)))
         output = self.core.unroll(encoded.view(steps, segments, self.hidden), state, resets, part)
-        heads = self.heads(output.reshape(steps * segments, self.hidden)).view(steps, segments, -1)
+        # In float32 under autocast, too: what is learned from are differences of logits and of values, and near 50 two
+        # neighbours in bfloat16 are 0.25 apart.
+        with torch.autocast(output.device.type, enabled=False):
+            heads = self.heads(output.reshape(steps * segments, self.hidden).float()).view(steps, segments, -1)
         return heads[..., : self.actions], heads[..., self.actions]
 
     def parameter_count(self) -> int:

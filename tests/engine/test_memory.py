@@ -149,3 +149,28 @@ def test_the_parts_of_a_run_on_this_gpu_add_up_to_the_allocators_figure() -> Non
     assert all(each >= 0 for each in memory.gpu_parts.values()), memory.gpu_parts
     assert memory.gpu_parts["rollout"] > 10**7
     trainer.close()
+
+
+@pytest.mark.gpu
+def test_what_graphs_keep_on_this_gpu_is_what_the_allocator_holds_for_them() -> None:
+    """A trainer's graphs and a large one beside them, against the allocator's list of segments."""
+    device = torch.device("cuda", 0)
+    trainer = Trainer(tiny_profile("train.device=cuda", "env.agents=1024").for_device("cuda"), device)
+    for _ in range(4):
+        trainer.iterate()
+    total = torch.zeros((), device=device)
+
+    def work() -> None:
+        total.copy_(torch.ones(30_000_000, device=device).mul(2).sum())
+
+    call = GraphedCall(work, "sum", device, pytest.fail)
+    for _ in range(3):
+        call()
+    pools = [each for each in torch.cuda.memory_snapshot() if tuple(each["segment_pool_id"]) != (0, 0)]
+    kept = sum(each["total_size"] - each["allocated_size"] for each in pools)
+    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+    parts = memory_parts(trainer, allocated, reserved)
+    assert kept > 2 * 4 * 30_000_000
+    assert parts["graphs"] == pytest.approx(kept, abs=0.02 * reserved)
+    assert all(each >= 0 for each in parts.values()), parts
+    trainer.close()
