@@ -37,15 +37,15 @@ class PerxApp(LiveApp):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
 
     def __init__(
-        self, session: Session, *, ascii_only: bool = False, sixteen_colours: bool = False, **options: Any
+        self, session: Session, *, ascii_only: bool = False, colours: str | None = "truecolor", **options: Any
     ) -> None:
-        """`ascii_only` and `sixteen_colours`: the terminal shows no more. `options` are those of `LiveApp`."""
+        """`ascii_only` and `colours`: the terminal shows no more. `options` are those of `LiveApp`."""
         self._ascii_only = ascii_only
-        self._sixteen_colours = sixteen_colours
+        self._colours = colours
         super().__init__(session, **options)
 
     def _make_palette(self) -> Palette:
-        return Palette(self.get_css_variables(), self.current_theme.dark, self._sixteen_colours)
+        return Palette(self.get_css_variables(), self.current_theme.dark, self._colours)
 
     def _colourless(self) -> bool:
         # Half a block has no letter like it, so that colours cannot tell what it shows.

@@ -75,7 +75,7 @@ def run_app(
         app = PerxApp(
             session,
             ascii_only=ascii_only,
-            sixteen_colours=colours() == "standard",
+            colours=colours(),
             autostart=autostart,
             attached=attached,
             refresh=refresh,

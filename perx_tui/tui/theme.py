@@ -7,8 +7,10 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
+from rich.color import ColorSystem
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -56,6 +58,9 @@ _HUES = {
     "purple": "secondary",
 }
 
+_TEXT, _REST = 4.6, 3.1
+"""Contrasts with the background of text, and of labels and hues: WCAG asks for 4.5 and 3, terminals round. Many a
+theme was made for areas and borders in its hues, not for words."""
 _SHADED = 0.78
 """Share of the background in the shade of a hue."""
 _SOFT = 0.5
@@ -127,15 +132,22 @@ class Palette:
     behind it, and any colour on another: "blue on orange-shade".
     """
 
-    def __init__(self, variables: Mapping[str, str], dark: bool = True, sixteen: bool = False) -> None:
-        """`sixteen`: the terminal has no more colours."""
+    def __init__(self, variables: Mapping[str, str], dark: bool = True, colours: str | None = "truecolor") -> None:
+        """`colours`: what the terminal has, as `terminal.colours` tells it."""
+        self._seen: _Seen = _rounded if colours == "256" else lambda color: color
         background = _color(variables.get("background"), Color.parse("#0f1319" if dark else "#fbfbf9"))
         text = _color(variables.get("foreground"), background.get_contrast_text(1.0))
-        colors = {name: _color(variables.get(variable), text) for name, variable in _HUES.items()}
+        text = _legible(text, background, _TEXT, self._seen)
+        colors = {
+            name: _legible(_color(variables.get(variable), text), background, _REST, self._seen)
+            for name, variable in _HUES.items()
+        }
         colors |= {
             "background": background,
             "text": text,
-            "dim": _color(variables.get("perx-dim"), text.blend(background, 0.4)),
+            "dim": _legible(
+                _color(variables.get("perx-dim"), text.blend(background, 0.4)), background, _REST, self._seen
+            ),
             "faint": _color(variables.get("perx-faint"), text.blend(background, 0.78)),
             "frame": _color(variables.get("perx-frame"), text.blend(background, 0.74)),
         }
@@ -147,7 +159,7 @@ class Palette:
         colors |= {f"{hue}-shade": colors[hue].blend(background, _SHADED) for hue in _HUES}
         colors |= {f"{hue}-soft": colors[hue].blend(background, _SOFT) for hue in _HUES}
         colors["meet-shade"] = text.blend(background, _SHADED)
-        if background.ansi is not None or sixteen:
+        if background.ansi is not None or colours == "standard":
             # The terminal's own colours have no shades between them.
             few = _ANSI if background.ansi is not None else _SIXTEEN_DARK if dark else _SIXTEEN_LIGHT
             colors = {name: Color.parse(f"ansi_{color}") for name, color in few.items()}
@@ -184,8 +196,11 @@ class Palette:
     def _make(self, name: str, *, bold: bool = False, filled: bool = False) -> Style:
         color, background = self.colors[name], self.colors["background"]
         if filled:
-            light = self._light and name in ("blue", "red", "purple")
-            ink = background if background.ansi is None else Color.parse("ansi_bright_white" if light else "ansi_black")
+            if background.ansi is None:
+                ink = _ink(color, background, self._seen)
+            else:
+                light = self._light and name in ("blue", "red", "purple")
+                ink = Color.parse("ansi_bright_white" if light else "ansi_black")
             color, background = ink, color
         return Style(color=color.rich_color, bgcolor=background.rich_color, bold=bold or None)
 
@@ -199,3 +214,40 @@ def _color(text: str | None, fallback: Color) -> Color:
     except ColorParseError:
         return fallback
     return color if color.a == 1.0 else fallback
+
+
+_Seen: TypeAlias = Callable[[Color], Color]
+"""From a colour to the one that the terminal shows for it."""
+
+
+def _rounded(color: Color) -> Color:
+    """What a terminal of 256 colours shows."""
+    return color if color.ansi is not None else Color.from_rich_color(color.rich_color.downgrade(ColorSystem.EIGHT_BIT))
+
+
+def _legible(color: Color, background: Color, least: float, seen: _Seen) -> Color:
+    """`color`, made lighter or darker until it stands out from the background by a contrast of `least`."""
+    if color.ansi is not None or background.ansi is not None:
+        return color
+    pole = max((Color(0, 0, 0), Color(255, 255, 255)), key=lambda end: _contrast(end, background))
+    steps = (color.blend(pole, step / 20) for step in range(21))
+    return next((each for each in steps if _contrast(seen(each), seen(background)) >= least), pole)
+
+
+def _ink(filled: Color, background: Color, seen: _Seen) -> Color:
+    """What words on a badge are written in: the colour around it where that can be read, else black or white."""
+    if _contrast(seen(background), seen(filled)) >= _TEXT:
+        return background
+    return max((Color(0, 0, 0), Color(255, 255, 255)), key=lambda ink: _contrast(seen(ink), seen(filled)))
+
+
+def _contrast(one: Color, other: Color) -> float:
+    """The contrast ratio of WCAG 2.1, 1 to 21."""
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    """Relative luminance of WCAG 2.1."""
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in color.normalized]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

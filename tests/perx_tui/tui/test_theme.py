@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.color import ColorSystem
+from rich.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
 
 from engine import ROLES
@@ -32,8 +34,8 @@ VISIONS = {
 """What linear RGB is seen as (Machado, Oliveira and Fernandes 2009, severity 1)."""
 
 
-def palette(theme: Theme, sixteen: bool = False) -> Palette:
-    return Palette({**theme.to_color_system().generate(), **theme.variables}, theme.dark, sixteen)
+def palette(theme: Theme, colours: str = "truecolor") -> Palette:
+    return Palette({**theme.to_color_system().generate(), **theme.variables}, theme.dark, colours)
 
 
 @pytest.mark.parametrize("theme", ALL, ids=lambda theme: theme.name)
@@ -76,20 +78,42 @@ def test_the_measure_of_colour_vision_finds_what_is_known_to_be_confused() -> No
     assert np.linalg.norm(lab(red) - lab(green)) > 25
 
 
-@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_badges_can_be_read(theme: Theme) -> None:
-    made = palette(theme)
-    for hue in HUES:
-        style = made.style(f"{hue}!")
+@pytest.mark.parametrize("colours", ["truecolor", "256"])
+@pytest.mark.parametrize("theme", ALL, ids=lambda theme: theme.name)
+def test_words_can_be_read_in_every_theme_as_the_terminal_shows_it(theme: Theme, colours: str) -> None:
+    """Law: text has a contrast of 4.5 to what it stands on, badges included, labels and hues have one of 3."""
+    made = palette(theme, colours)
+    if made.colors["background"].ansi is not None:
+        pytest.skip("the terminal's own colours are its user's choice")
+    for name in ("", "strong", "dim", *HUES, *(f"{hue}!" for hue in HUES)):
+        style = made.style(name)
         assert style.color is not None
         assert style.bgcolor is not None
-        assert contrast(tuple(style.color.get_truecolor()), tuple(style.bgcolor.get_truecolor())) >= 4.5
+        if colours == "256":
+            style = Style(
+                color=style.color.downgrade(ColorSystem.EIGHT_BIT),
+                bgcolor=style.bgcolor.downgrade(ColorSystem.EIGHT_BIT),
+            )
+        front, back = style.color.get_truecolor(), style.bgcolor.get_truecolor()  # type: ignore[union-attr]
+        assert contrast(tuple(front), tuple(back)) >= (3 if name in ("dim", *HUES) else 4.5), name
+
+
+def test_sixteen_colours_have_text_and_labels_apart_from_the_background() -> None:
+    """Under the table of xterm, for light and dark themes."""
+    for theme in ALL:
+        made = palette(theme, "standard")
+        for name in ("", "strong", "dim"):
+            style = made.style(name)
+            if style.bgcolor is None or style.bgcolor.is_default:
+                continue
+            front, back = style.color.get_truecolor(), style.bgcolor.get_truecolor()  # type: ignore[union-attr]
+            assert contrast(tuple(front), tuple(back)) >= (3 if name == "dim" else 4.5), (theme.name, name)
 
 
 @pytest.mark.parametrize("theme", ALL, ids=lambda theme: theme.name)
 def test_sixteen_colours_keep_the_hues_apart(theme: Theme) -> None:
     """Rounded to the nearest of sixteen, blue, purple and grey would be one colour."""
-    made = palette(theme, sixteen=True)
+    made = palette(theme, "standard")
     background = made.style("").bgcolor
     numbers = [made.style(hue).color.number for hue in HUES]  # type: ignore[union-attr]
     assert len(set(numbers)) == len(HUES)
