@@ -82,9 +82,10 @@ def success(run: Path, *sets: str) -> float:
 
 
 @pytest.mark.slow
-def test_mazes_of_all_sizes_teach_to_search_the_largest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mazes_of_all_sizes_teach_to_search_the_largest(seed: int, tmp_path: Path) -> None:
     """Also levels that training never showed."""
-    score, run = train("maze", tmp_path, steps=None, seconds=3600)
+    score, run = train("maze", tmp_path, f"train.seed={seed}", steps=None, seconds=3600)
     assert score >= 0.9
     assert success(run, "env.config.map_size=31") >= 0.9
     assert success(run, "env.config.map_size=31", "train.seed=1000") >= 0.9
