@@ -29,15 +29,20 @@ _POLL = 0.05
 _LOG_BYTES = 1 << 20
 
 
+def own_command(options: Sequence[str]) -> list[str]:
+    """What starts this program once more, from the same files, with `options` of the command line."""
+    root = str(Path(__file__).resolve().parents[1])
+    # -P: a folder of the user's that is called like one of our packages must not take its place.
+    return [sys.executable, "-P", "-c", _PROGRAM, root, *options]
+
+
 def launch(options: Sequence[str], attach_options: str = "") -> int:
     """Start a headless run with `options` of the command line; returns once it trains, or the code it failed with.
 
     Prints the run's name on standard output, or what the failed start had to say on standard error.
     """
     reading, writing = os.pipe()
-    root = str(Path(__file__).resolve().parents[1])
-    # -P: a folder of the user's that is called like one of our packages must not take its place.
-    command = [sys.executable, "-P", "-c", _PROGRAM, root, *options, "--headless", "--detached", str(writing)]
+    command = own_command([*options, "--headless", "--detached", str(writing)])
     with tempfile.TemporaryFile() as log, open(reading, "rb") as news:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writing,), start_new_session=True

@@ -12,6 +12,9 @@ from textual.screen import Screen
 
 from engine import Snapshot
 from perx_tui.tui import taking
+from perx_tui.tui.browser.screen import RunsScreen
+from perx_tui.tui.browser.visiting import visit
+from perx_tui.tui.browser.watch import Watch
 from perx_tui.tui.keys import KEYS, bindings
 from perx_tui.tui.lines import text_of
 from perx_tui.tui.live import LiveApp, Result
@@ -23,7 +26,7 @@ from perx_tui.tui.screens.explain import ExplainScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
-from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, Choice, QuitScreen
+from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, QuitScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import Palette
@@ -187,6 +190,20 @@ class PerxApp(LiveApp):
         if not self._bring_up(ChartScreen):
             self.action_chart()
 
+    def action_runs(self) -> None:
+        """Open the list of the runs beside this one; close it where it is on top."""
+        folder = self.session.snapshot().folder
+        if self._bring_up(RunsScreen):
+            return
+        if folder:
+            root = Path(folder).parent
+            self._open(self._kept(RunsScreen, lambda: self._runs_screen(root)))
+        else:
+            self._tell("the run has no folder yet; try again when it trains")
+
+    def _runs_screen(self, root: Path) -> RunsScreen:
+        return RunsScreen(self.palette, Watch(root), self._tell, lambda options: visit(self, options))
+
     def _prioritization_screen(self) -> PrioritizationScreen:
         return PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment)
 
@@ -318,7 +335,7 @@ class PerxApp(LiveApp):
         """Ctrl+C asks the same question as q."""
         self.call_later(self.action_quit)
 
-    def _answered(self, choice: Choice | None) -> None:
+    def _answered(self, choice: str | None) -> None:
         if choice == "headless":
             self.exit("headless")
         elif choice == "stop":

@@ -72,6 +72,7 @@ KEYS: tuple[Key, ...] = (
     Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
     Key("a", "a", "alarms", "Alarms, and what to try", SCREEN, "alarms", 12, "Alarms"),
     Key("i", "i", "explain", "What the figures mean", PROGRAM, "explain", 14, "Explain the figures"),
+    Key("r", "r", "runs", "All runs of the folder", PROGRAM, "runs", 15, "Runs of the folder"),
     Key("y", "y", "copy", "Copy the panel as text", PROGRAM, "copy", 0, "Copy the focused panel"),
     Key("Y", "Y", "copy all", "Copy the run's figures", PROGRAM, "copy_summary", 0, "Copy the summary of the run"),
     Key("S", "S", "screenshot", "Save the screen as SVG", PROGRAM, "picture"),
@@ -322,6 +323,64 @@ EDITOR_KEYS: tuple[Key, ...] = (
     Key("f1", "F1", "help", "Show the keys", PROGRAM, "help", 5),
 )
 """Keys of the editor. Letters belong to the filter and to the value there, so none of them is a command."""
+
+RUNS, CHOSEN = "List of runs", "The chosen run"
+
+_LIST_KEYS: tuple[Key, ...] = (
+    Key("up", "↑ ↓", "choose", "Choose a run", RUNS, "screen.move(-1)", 12),
+    Key("down", "", "", "The run below", RUNS, "screen.move(1)"),
+    Key("pageup", "pgup pgdn", "", "A page up or down", RUNS, "screen.page(-1)"),
+    Key("pagedown", "", "", "A page down", RUNS, "screen.page(1)"),
+    Key("home", "home end", "", "The first, the last", RUNS, "screen.move(-1000000)"),
+    Key("end", "", "", "The last", RUNS, "screen.move(1000000)"),
+    Key(
+        "left",
+        "← →",
+        "sort",
+        "Sort by another column",
+        RUNS,
+        "screen.sort(-1)",
+        10,
+        command="Sort by the column before",
+    ),
+    Key("right", "", "", "Sort by the next column", RUNS, "screen.sort(1)", command="Sort by the next column"),
+    Key("o", "o", "order", "Turn the order round", RUNS, "screen.reverse", 11, command="Reverse the order of the list"),
+    Key("slash", "/", "filter", "Only runs with some words", RUNS, "screen.filter", 4, command="Filter the runs"),
+    Key("space", "space", "mark", "Mark the run, or not", RUNS, "screen.mark", 3, command="Mark the run, or not"),
+    Key("enter", "enter", "open", "What makes sense: asks", CHOSEN, "screen.open", 1, command="Open the run"),
+    Key("a", "a", "attach", "The TUI on a live run", CHOSEN, "screen.attach", 7, command="Attach to the run"),
+    Key("p", "p", "play", "Watch its checkpoint play", CHOSEN, "screen.play", 8, command="Play the run's checkpoint"),
+    Key("c", "c", "compare", "Compare it, or the marked", CHOSEN, "screen.compare", 5, command="Compare the runs"),
+    Key("d,delete", "d", "delete", "Delete it, or the marked", CHOSEN, "screen.delete", 6, command="Delete the runs"),
+)
+
+BROWSER_KEYS: tuple[Key, ...] = (
+    *_LIST_KEYS,
+    Key("r", "r", "resume", "Train on, here", CHOSEN, "screen.resume", 9),
+    Key("escape", "esc", "", "Drop the filter, the marks", PROGRAM, "screen.back"),
+    Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 13),
+    Key("q", "q", "quit", "Quit", PROGRAM, "quit", 2),
+)
+"""Keys of `perx-tui runs`."""
+
+RUNS_KEYS: tuple[Key, ...] = (
+    *_LIST_KEYS,
+    Key("r", "r", "", "Close the list", PROGRAM, "screen.close"),
+    replace(_BACK, rank=2),
+    replace(_HELP, rank=13),
+)
+"""Keys of the list of runs in the training app; those of the app that it does not name stay in force."""
+
+FILTER_KEYS: tuple[Key, ...] = (
+    Key("letters", "a ... z", "", "Words that a run must have", RUNS),
+    Key("up", "↑ ↓", "choose", "Choose a run", RUNS, "screen.move(-1)", 3),
+    Key("down", "", "", "The run below", RUNS, "screen.move(1)"),
+    Key("enter", "enter", "keep", "Keep the filter", RUNS, "screen.keep", 2),
+    Key("backspace", "bksp", "", "Erase a letter", RUNS, "screen.erase"),
+    Key("escape", "esc", "all runs", "Drop the filter", PROGRAM, "screen.back", 1),
+    Key("f1", "F1", "help", "Show the keys", PROGRAM, "help", 4),
+)
+"""Keys of the list of runs while a filter is typed."""
 
 
 def bindings(table: tuple[Key, ...] = KEYS) -> list[Binding]:

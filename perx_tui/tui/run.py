@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from perx_tui.terminal import ascii_only as terminal_is_ascii
 from perx_tui.terminal import colours
 from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
+from perx_tui.tui.ending import ending_signals
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
 from perx_tui.tui.pace import SLOW_LINK_FPS, SLOW_LINK_REFRESH, screen_time
@@ -20,14 +17,6 @@ from perx_tui.tui.remembered import ChartMemory, Welcome, config_folder
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
-
-_ENDINGS: dict[int, Result] = {
-    signal.SIGTERM: "sigterm",
-    signal.SIGINT: "sigint",
-    signal.SIGHUP: "hangup",
-}
-_TAKEN = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
-"""Signals that Textual's driver handles and does not hand back."""
 
 
 def run_app(
@@ -90,23 +79,6 @@ def run_app(
             used=screen_time,
         )
         app.driver_class = TerminalDriver
-        with _signals(app.leave):
+        with ending_signals(app.leave):
             result = app.run()
     return result if result is not None else "crashed"
-
-
-@contextmanager
-def _signals(leave: Callable[[Result], None]) -> Iterator[None]:
-    """Signals that end a process end the app instead; afterwards the caller's own handlers are back without a gap."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        leave(_ENDINGS[number])
-
-    before = {number: signal.getsignal(number) for number in (*_ENDINGS, *_TAKEN)}
-    for number in _ENDINGS:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

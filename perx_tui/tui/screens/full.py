@@ -70,11 +70,14 @@ class FullScreen(Screen[None]):
     subject: ClassVar[str] = ""
     """Whose figures `explaining` has for this screen."""
 
-    def __init__(self, palette: Palette, table: tuple[Key, ...], panels: Sequence[Lines]) -> None:
+    def __init__(
+        self, palette: Palette, table: tuple[Key, ...], panels: Sequence[Lines], header: Lines | None = None
+    ) -> None:
+        """`header` stands in place of the first line on the run."""
         super().__init__()
         self.table = table
         self.view = View()
-        self.header = Header(palette, id="header")
+        self.header = header or Header(palette, id="header")
         self.footer = Footer(palette, id="footer")
         self.footer.table = table
         self.panels = tuple(panels)

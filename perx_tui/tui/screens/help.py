@@ -36,7 +36,8 @@ class _Keys(Lines):
             own = [group for group in groups if group not in (TRAINING, PROGRAM)]
             left = [line for group in own for line in (*_group(group, self.table), EMPTY)]
             right = [line for group in groups if group not in own for line in (*_group(group, self.table), EMPTY)]
-            right += _group(SCREEN, KEYS) if any("question_mark" in key.keys for key in self.table) else []
+            over_training = any(key.label == "back" for key in self.table)
+            right += _group(SCREEN, KEYS) if over_training and any("question" in key.keys for key in self.table) else []
         if width < _LEFT + _RIGHT + 2:
             return [*left, EMPTY, *right]
         return [EMPTY, *beside([(left, _LEFT), (right, _RIGHT)], max(len(left), len(right)), 2), EMPTY]

@@ -7,13 +7,17 @@ from collections import Counter
 import pytest
 
 from perx_tui.tui import PerxApp
+from perx_tui.tui.browser.screen import BrowserScreen, RunsScreen
 from perx_tui.tui.keys import (
     ALARM_KEYS,
+    BROWSER_KEYS,
     CHART_KEYS,
     EDITOR_KEYS,
+    FILTER_KEYS,
     GROUPS,
     KEYS,
     PRIORITIZATION_KEYS,
+    RUNS_KEYS,
     SEARCH_KEYS,
     VIEWER_KEYS,
     Key,
@@ -25,7 +29,8 @@ from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.segment import SegmentScreen
 
-TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS, SEARCH_KEYS)
+TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS, SEARCH_KEYS,
+          RUNS_KEYS, BROWSER_KEYS, FILTER_KEYS)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,9 @@ TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART
         (ALARM_KEYS, AlarmScreen),
         (CHART_KEYS, ChartScreen),
         (SEARCH_KEYS, ChartScreen),
+        (RUNS_KEYS, RunsScreen),
+        (BROWSER_KEYS, BrowserScreen),
+        (FILTER_KEYS, RunsScreen),
     ],
 )
 def test_every_action_of_the_tables_exists(table: tuple[Key, ...], screen: type) -> None:
