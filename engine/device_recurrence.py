@@ -58,7 +58,11 @@ ARGUMENTS: dict[str, type[ctypes.Structure]] = {
 
 
 def recurrence_program() -> DeviceProgram:
-    """The kernels as a program for the run-time compiler. Products may be contracted: nothing here is held to bits."""
+    """The kernels as a program for the run-time compiler.
+
+    Nothing here is held to bits: products may be contracted, and a quotient may be off in its last place, which spares
+    every division a branch that a thread would wait at.
+    """
     checks = "".join(
         f"static_assert(sizeof({arguments.__name__}<{real}>) == {ctypes.sizeof(arguments)}, "
         '"the host passes as many bytes");\n'
@@ -71,7 +75,7 @@ def recurrence_program() -> DeviceProgram:
 {checks}static_assert(DEVICE_THREADS == {THREADS}, "blocks have as many threads as are launched");
 """,
         headers={"recurrence.h": resources.files("engine").joinpath("kernels", "recurrence.h").read_text("utf-8")},
-        options=("--std=c++17",),
+        options=("--std=c++17", "--prec-div=false"),
         kernels=tuple(f"{kernel}_{real}" for kernel in ARGUMENTS for real in TYPES.values()),
         threads=THREADS,
     )

@@ -76,9 +76,10 @@ template <class Real>
 CORE_FN void lstm_forward(const LstmForward<Real> &step, int element) {
     const int hidden = (int)step.hidden, row = element / hidden;
     const Real *const gates = step.gates + (int64_t)row * 4 * hidden + element % hidden;
-    const float in = sigmoid(get(gates)), forget = sigmoid(get(gates + hidden));
-    const float fresh = tanhf(get(gates + 2 * hidden)), out = sigmoid(get(gates + 3 * hidden));
-    const float before = starts(step.reset, row) ? 0.0f : step.cell[element];
+    /* Everything is loaded before anything is computed, so that a thread waits for memory once. */
+    const float i = get(gates), f = get(gates + hidden), g = get(gates + 2 * hidden), o = get(gates + 3 * hidden);
+    const float kept = step.cell[element], before = starts(step.reset, row) ? 0.0f : kept;
+    const float in = sigmoid(i), forget = sigmoid(f), fresh = tanhf(g), out = sigmoid(o);
     const float cell = forget * before + in * fresh;
     const float h = out * tanhf(cell);
     step.after[element] = cell;
@@ -106,13 +107,15 @@ template <class Real>
 CORE_FN void lstm_backward(const LstmBackward<Real> &step, int element) {
     const int hidden = (int)step.hidden, row = element / hidden;
     Real *const gates = step.gates + (int64_t)row * 4 * hidden + element % hidden;
-    const float in = sigmoid(get(gates)), forget = sigmoid(get(gates + hidden));
-    const float fresh = tanhf(get(gates + 2 * hidden)), out = sigmoid(get(gates + 3 * hidden));
-    const float before = starts(step.reset, row) ? 0.0f : step.cell[element];
-    const float squashed = tanhf(step.after[element]);
+    const float i = get(gates), f = get(gates + hidden), g = get(gates + 2 * hidden), o = get(gates + 3 * hidden);
+    const float kept = step.cell[element], after = step.after[element];
+    const float d_output = get(step.d_output + element), d_carried = get(step.d_carried + element);
+    const float d_cell = step.d_cell[element];
     const bool cut = starts(step.reset_next, row);
-    const float dh = get(step.d_output + element) + (cut ? 0.0f : get(step.d_carried + element));
-    const float d = (cut ? 0.0f : step.d_cell[element]) + dh * out * (1.0f - squashed * squashed);
+    const float before = starts(step.reset, row) ? 0.0f : kept;
+    const float in = sigmoid(i), forget = sigmoid(f), fresh = tanhf(g), out = sigmoid(o), squashed = tanhf(after);
+    const float dh = d_output + (cut ? 0.0f : d_carried);
+    const float d = (cut ? 0.0f : d_cell) + dh * out * (1.0f - squashed * squashed);
     put(gates, d * fresh * in * (1.0f - in));
     put(gates + hidden, d * before * forget * (1.0f - forget));
     put(gates + 2 * hidden, d * in * (1.0f - fresh * fresh));
@@ -120,34 +123,57 @@ CORE_FN void lstm_backward(const LstmBackward<Real> &step, int element) {
     step.d_cell[element] = d * forget;
 }
 
-/* A MinGRU layer over all steps: activations, recurrence and highway. `states` may be `start` where steps is 1. */
+/* A MinGRU layer over all steps: activations, recurrence and highway. */
 template <class Real>
 struct MinGruForward {
     const Real *raw;       /* [steps, rows, 3*hidden] pre-activations c|z|s */
     const Real *inputs;    /* [steps, rows, hidden] x */
     const float *start;    /* [rows, hidden]          h before the first step */
-    const uint8_t *resets; /* [steps, rows]           the first row is not looked at */
+    const uint8_t *resets; /* [steps, rows] or null   the first row is not looked at */
     float *states;         /* [steps, rows, hidden]   out: h */
     Real *outputs;         /* [steps, rows, hidden]   out: y */
     int64_t rows, hidden, steps;
 };
 
-CORE_FN float candidate_of(float c) { return c >= 0.0f ? c + 0.5f : sigmoid(c); }
+/* Steps that a thread loads before it computes the first of them: it waits for memory once in so many. */
+#define AHEAD 4
+
+/* Pre-activations and input of one unit at one step. */
+struct MinGruUnit {
+    float c, z, s, x;
+    bool cut; /* an episode starts here */
+};
+
+template <class Scan>
+CORE_FN MinGruUnit mingru_unit(const Scan &scan, int64_t t, int row, int k) {
+    const int64_t at = t * scan.rows + row;
+    const auto *const raw = scan.raw + at * 3 * scan.hidden + k;
+    return {get(raw), get(raw + scan.hidden), get(raw + 2 * scan.hidden), get(scan.inputs + at * scan.hidden + k),
+            t > 0 && scan.resets && scan.resets[at]};
+}
 
 /* One thread takes its unit of its row through the steps. */
 template <class Real>
 CORE_FN void mingru_forward(const MinGruForward<Real> &scan, int element) {
     const int hidden = (int)scan.hidden, row = element / hidden, k = element % hidden;
     float h = scan.start[element];
-    for (int64_t t = 0; t < scan.steps; t++) {
-        const int64_t at = t * scan.rows + row;
-        const Real *const raw = scan.raw + at * 3 * hidden + k;
-        const float update = sigmoid(get(raw + hidden)), share = sigmoid(get(raw + 2 * hidden));
-        const float x = get(scan.inputs + at * hidden + k);
-        const float before = t > 0 && scan.resets[at] ? 0.0f : h;
-        h = (1.0f - update) * before + update * candidate_of(get(raw));
-        scan.states[at * hidden + k] = h;
-        put(scan.outputs + at * hidden + k, x + share * (h - x));
+    for (int64_t first = 0; first < scan.steps; first += AHEAD) {
+        MinGruUnit units[AHEAD];
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            units[j] = mingru_unit(scan, first + j < scan.steps ? first + j : first, row, k);
+        }
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            if (first + j < scan.steps) {
+                const MinGruUnit &at = units[j];
+                const int64_t unit = (first + j) * scan.rows * hidden + element;
+                const float update = sigmoid(at.z), low = sigmoid(at.c);
+                h = (1.0f - update) * (at.cut ? 0.0f : h) + update * (at.c >= 0.0f ? at.c + 0.5f : low);
+                scan.states[unit] = h;
+                put(scan.outputs + unit, at.x + sigmoid(at.s) * (h - at.x));
+            }
+        }
     }
 }
 
@@ -165,25 +191,44 @@ struct MinGruBackward {
     int64_t rows, hidden, steps;
 };
 
+/* What happened at step t, for the gradient `dy` of y and `later` of h from the steps behind; gives that of the h before. */
+template <class Real>
+CORE_FN float mingru_gradient(const MinGruBackward<Real> &scan, const MinGruUnit &at, float h, float before, float dy,
+                              float later, int64_t unit, Real *d_raw) {
+    const float update = sigmoid(at.z), share = sigmoid(at.s), low = sigmoid(at.c);
+    const float candidate = at.c >= 0.0f ? at.c + 0.5f : low, slope = at.c >= 0.0f ? 1.0f : low * (1.0f - low);
+    const float dh = later + dy * share;
+    put(scan.d_inputs + unit, dy * (1.0f - share));
+    put(d_raw, dh * update * slope);
+    put(d_raw + scan.hidden, dh * (candidate - (at.cut ? 0.0f : before)) * update * (1.0f - update));
+    put(d_raw + 2 * scan.hidden, dy * (h - at.x) * share * (1.0f - share));
+    return at.cut ? 0.0f : dh * (1.0f - update);
+}
+
 template <class Real>
 CORE_FN void mingru_backward(const MinGruBackward<Real> &scan, int element) {
     const int hidden = (int)scan.hidden, row = element / hidden, k = element % hidden;
-    float later = 0.0f;
-    for (int64_t t = scan.steps - 1; t >= 0; t--) {
-        const int64_t at = t * scan.rows + row, unit = at * hidden + k;
-        const Real *const raw = scan.raw + at * 3 * hidden + k;
-        Real *const d_raw = scan.d_raw + at * 3 * hidden + k;
-        const float c = get(raw), update = sigmoid(get(raw + hidden)), share = sigmoid(get(raw + 2 * hidden));
-        const float slope = c >= 0.0f ? 1.0f : sigmoid(c) * (1.0f - sigmoid(c));
-        const bool cut = t > 0 && scan.resets[at];
-        const float before = cut ? 0.0f : t > 0 ? scan.states[unit - scan.rows * hidden] : scan.start[element];
-        const float x = get(scan.inputs + unit), h = scan.states[unit], dy = get(scan.d_outputs + unit);
-        const float dh = later + dy * share;
-        put(scan.d_inputs + unit, dy * (1.0f - share));
-        put(d_raw, dh * update * slope);
-        put(d_raw + hidden, dh * (candidate_of(c) - before) * update * (1.0f - update));
-        put(d_raw + 2 * hidden, dy * (h - x) * share * (1.0f - share));
-        later = cut ? 0.0f : dh * (1.0f - update);
+    const int64_t step = scan.rows * hidden;
+    float later = 0.0f, h = scan.states[(scan.steps - 1) * step + element];
+    for (int64_t last = scan.steps - 1; last >= 0; last -= AHEAD) {
+        MinGruUnit units[AHEAD];
+        float before[AHEAD], dy[AHEAD];
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            const int64_t t = last - j >= 0 ? last - j : 0;
+            units[j] = mingru_unit(scan, t, row, k);
+            before[j] = *(t > 0 ? scan.states + (t - 1) * step + element : scan.start + element);
+            dy[j] = get(scan.d_outputs + t * step + element);
+        }
+#pragma unroll
+        for (int j = 0; j < AHEAD; j++) {
+            if (last - j >= 0) {
+                Real *const d_raw = scan.d_raw + ((last - j) * scan.rows + row) * 3 * hidden + k;
+                const int64_t unit = (last - j) * step + element;
+                later = mingru_gradient(scan, units[j], h, before[j], dy[j], later, unit, d_raw);
+                h = before[j];
+            }
+        }
     }
 }
 

@@ -40,7 +40,8 @@ def host_program(program: DeviceProgram, table: str, folder: Path) -> CudaLaunch
     name = program.name.partition(".")[0]
     source, library, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
     source.write_text(f'{program.source}#include "{table}"\n#include "host_driver.h"\n')
-    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    flags += ["-shared", "-fPIC"]
     places = [f"-I{folder}", f"-I{here}", "-include", str(here / "host_device.h")]
     command = [COMPILER, *flags, *places, str(source), "-o", str(library)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from engine.mingru import MinGRU
 
 Core = LSTM | MinGRU
 CORES: tuple[type[Core], ...] = (LSTM, MinGRU)
-SHAPES = [(1, 1, 1), (1, 5, 7), (2, 300, 1), (13, 8, 24), (33, 17, 31)]
+SHAPES = [(1, 1, 1), (1, 5, 7), (2, 300, 1), (7, 4, 3), (8, 3, 5), (13, 8, 24), (33, 17, 31)]
 """Steps, segments, units."""
 
 
