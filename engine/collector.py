@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,14 @@ class Watch:
     states: list[bytes] = field(default_factory=list)
 
 
+def draw_actions(logits: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Actions [N] drawn from logits [N, A] by inverse CDF with numbers [N] in [0, 1), and their log-probabilities."""
+    logs = torch.log_softmax(logits, dim=-1)
+    cumulative = logs.exp().cumsum(-1)
+    action = (cumulative[:, :-1] <= uniform.unsqueeze(-1) * cumulative[:, -1:]).sum(-1)
+    return action, logs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+
+
 class Collector:
     """Steps all environments T times, on any device, with plain torch operations.
 
@@ -52,10 +61,14 @@ class Collector:
 
     def _bind(self) -> None:
         """Gives the batch the tensors that it plays into."""
+        self._play_into(None if self.device.type == "cpu" else partial(torch.zeros, pin_memory=True))
+
+    def _play_into(self, make: Callable[..., Tensor] | None) -> None:
+        """Has the batch play into zeros of the host's that `make(*shape, dtype=...)` makes, or into the buffer."""
         buffer = self.buffer
-        self.on_host = self.device.type == "cpu"
+        self.on_host = make is None
         self.host = {
-            name: tensor if self.on_host else torch.zeros(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            name: tensor if make is None else make(*tensor.shape, dtype=tensor.dtype)
             for name, tensor in (
                 ("observations", buffer.observations),
                 ("actions", buffer.actions),
@@ -65,7 +78,9 @@ class Collector:
                 ("masks", buffer.live),
             )
         }
-        self.final_observations = torch.zeros(buffer.agents, self.policy.observation_size)
+        self.final_observations = (make or torch.zeros)(
+            buffer.agents, self.policy.observation_size, dtype=torch.float32
+        )
         bound = {**self.host, "final_observations": self.final_observations}
         views: dict[str, Any] = {name: tensor.numpy() for name, tensor in bound.items()}
         self.batch.bind(**views)
@@ -163,13 +178,9 @@ class Collector:
         timer.lap("collect/policy")
 
     def _choose(self, t: int, logits: Tensor, value: Tensor, uniform: Tensor) -> None:
-        """Draws actions from logits [N, A] by inverse CDF with numbers [N] in [0, 1); stores them and values [N]."""
-        logs = torch.log_softmax(logits, dim=-1)
-        cumulative = logs.exp().cumsum(-1)
-        action = (cumulative[:, :-1] <= uniform.unsqueeze(-1) * cumulative[:, -1:]).sum(-1)
+        """Draws actions from logits [N, A] with numbers [N] in [0, 1); stores them and values [N]."""
         self.buffer.values[t] = value
-        self.buffer.logprobs[t] = logs.gather(-1, action.unsqueeze(-1)).squeeze(-1)
-        self.buffer.actions[t] = action
+        self.buffer.actions[t], self.buffer.logprobs[t] = draw_actions(logits, uniform)
 
     def _remember(self, first: int, stop: int) -> None:
         watched = self.watch.environment

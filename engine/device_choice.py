@@ -1,4 +1,5 @@
-"""Where the environments are stepped: what a profile's `env.device` means beside the device the network is on."""
+"""Where the environments are stepped, and how a horizon is collected from there: what a profile says about it beside
+the device the network is on."""
 
 from __future__ import annotations
 
@@ -7,10 +8,17 @@ from collections.abc import Callable
 import torch
 
 import c_envs
+from engine.collector import Collector, FusedCollector
+from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch
 from engine.device_program import cuda_launcher
 from engine.errors import DeviceError
+from engine.grouped_collector import GroupedCollector
+from engine.lanes import CudaLanes
+from engine.parallel import Workers
+from engine.policy import Policy
 from engine.profile import Profile
+from engine.rollout import RolloutBuffer
 
 
 def make_batch(
@@ -48,3 +56,25 @@ def make_batch(
         config=env.config,
         slots=train.horizon,
     )
+
+
+def make_collector(
+    profile: Profile,
+    batch: c_envs.Batch | DeviceBatch,
+    policy: Policy,
+    buffer: RolloutBuffer,
+    generator: torch.Generator,
+    workers: Workers,
+    warn: Callable[[str], None] = lambda text: None,
+) -> Collector:
+    """The collector for the profile's environments, where `make_batch` put them, and the network on the buffer's
+    device; all do what `Collector` does."""
+    env, train, device = profile.env, profile.train, buffer.observations.device
+    if isinstance(batch, DeviceBatch):
+        return DeviceCollector(batch, policy, buffer, generator, warn, graphs=train.graphs)
+    if device.type == "cpu" and train.fused:
+        return FusedCollector(batch, policy, buffer, generator, workers)
+    if device.type == "cpu" or env.groups == 1:
+        return Collector(batch, policy, buffer, generator)
+    lanes = CudaLanes(device, train.graphs, warn)
+    return GroupedCollector(batch, policy, buffer, generator, lanes, env.groups)

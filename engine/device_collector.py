@@ -10,6 +10,7 @@ from torch import Tensor
 
 import c_envs
 from engine.collector import Collector, Gate
+from engine.cut_episodes import note_cuts, steps_between, value_cuts
 from engine.device_environments import DeviceBatch
 from engine.device_graph import GraphedCall
 from engine.phases import PhaseTimer
@@ -21,8 +22,7 @@ class DeviceCollector(Collector):
     """What `Collector` does, as one CUDA graph from the first step of the horizon to the last.
 
     A graph cannot ask whether an episode ended, so what `Collector` does where one did is done everywhere and kept
-    where one did. The dear part are the values of the last observations of episodes that a time limit cut: they are
-    computed once in as many steps as such an episode has at least, because in these no agent is cut twice.
+    where one did, and the values of last observations are computed as seldom as can be (engine/cut_episodes.py).
 
     `graphs` False launches the same operations one by one.
     """
@@ -94,7 +94,7 @@ class DeviceCollector(Collector):
 
     def _horizon(self) -> None:
         buffer, state = self.buffer, self._state
-        between_cuts = min(self.batch.spec.truncation_steps, buffer.horizon)
+        between_cuts = steps_between(self.batch.spec.truncation_steps, buffer.horizon)
         for t in range(buffer.horizon):
             logits, value, state = self.policy.step(buffer.observations[t], state)
             self._choose(t, logits, value, self._uniform[t])
@@ -103,7 +103,7 @@ class DeviceCollector(Collector):
                 cut = buffer.truncations[t].bool()
                 # Not torch.where(cut, t, ...): it would copy the number from the host, which no graph can hold.
                 self._cut_at.masked_fill_(cut, t)
-                self._cut_state.copy_(torch.where(cut[None, None, :, None], state, self._cut_state))
+                note_cuts(cut, state, self._cut_state)
                 if (t + 1) % between_cuts == 0 or t + 1 == buffer.horizon:
                     self._value_cuts()
             ended = torch.maximum(buffer.terminals[t], buffer.truncations[t])
@@ -113,14 +113,7 @@ class DeviceCollector(Collector):
 
     def _value_cuts(self) -> None:
         """Values of the observations that episodes were cut at since the last call, each to the step of its end."""
-        value = self.policy.step(self.final_observations, self._cut_state)[1]
-        # The gates make a number of what is infinite, which then nobody would find.
-        value = value.masked_fill(~torch.isfinite(self.final_observations).all(-1), torch.nan)
-        horizon, final_values = self.buffer.horizon, self.buffer.final_values
-        at = self._cut_at.clamp(max=horizon - 1).unsqueeze(0)
-        kept = torch.where(self._cut_at < horizon, value, final_values.gather(0, at)[0])
-        final_values.scatter_(0, at, kept.unsqueeze(0))
-        self._cut_at.fill_(horizon)
+        value_cuts(self.policy, self.final_observations, self._cut_state, self._cut_at, self.buffer.final_values)
 
 
 class _Replica:

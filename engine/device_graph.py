@@ -24,7 +24,8 @@ class GraphedCall:
 
     `work` takes and returns nothing: it reads and writes tensors that stay where they are, draws no random numbers, and
     its own memory stays with the graph. What cannot be recorded runs as it is from then on, and `warn` hears why.
-    `wanted` False never records.
+    `wanted` False never records. `stream` is where to record, and None a stream that all such recordings share: torch
+    gives each stream one workspace for matrix products, so graphs that run side by side need streams of their own.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class GraphedCall:
         warn: Callable[[str], None],
         *,
         wanted: bool = True,
+        stream: torch.cuda.Stream | None = None,
     ) -> None:
         self._work, self._name, self.device, self._warn = work, name, device, warn
+        self._stream = stream
         self._graph: torch.cuda.CUDAGraph | None = None
         self._plain = not wanted or device.type != "cuda"
         self._warm = False
@@ -70,7 +73,10 @@ class GraphedCall:
         graph = torch.cuda.CUDAGraph()
         # With the default mode a question to the driver from any other thread, such as one that reads the GPU's
         # temperature, would break the recording.
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with (
+            torch.cuda.device(self.device),
+            torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
+        ):
             before = self._unallocated()
             self._work()
             self.bytes = self._unallocated() - before

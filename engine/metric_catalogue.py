@@ -262,6 +262,18 @@ _ENTRIES = (
         "A fifth to a third of the iteration; on a GPU more agents make it cheaper per step.",
     ),
     MetricInfo(
+        "time/collect/copy",
+        "s",
+        "Copying observations to the GPU and actions back, as far as the environments' steps do not hide it.",
+        "A few percent of the iteration; more, try env.groups.",
+    ),
+    MetricInfo(
+        "time/collect/wait",
+        "s",
+        "Waiting for the GPU in other ways than for the policy and copies, while environments are on the CPU.",
+        "Below one percent of the iteration.",
+    ),
+    MetricInfo(
         "time/collect/rollout",
         "s",
         "Environments and policy together, where both are on the GPU and a rollout is one graph.",

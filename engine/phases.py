@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -61,11 +61,26 @@ class PhaseTimer:
 
         What the slowest worker took beyond the mean stays unaccounted; a pause is taken out of the wall time.
         """
+        for name, seconds in self._mean(workers).items():
+            self._totals[name] += seconds
+
+    def _mean(self, workers: Sequence[PhaseTimer]) -> dict[str, float]:
+        """The mean of the workers' totals, for a lap that ends here and whose pauses were theirs."""
+        totals: defaultdict[str, float] = defaultdict(float)
         for worker in workers:
             for name, seconds in worker._totals.items():
-                self._totals[name] += seconds / len(workers)
+                totals[name] += seconds / len(workers)
         self._skipped += sum(worker._skipped for worker in workers) / len(workers)
         self._last = time.perf_counter()
+        return dict(totals)
+
+    def divide(self, name: str, shares: Mapping[str, float]) -> None:
+        """Gives the time of a phase to others (or itself) in proportion to `shares`; all of them 0: it keeps it."""
+        whole = sum(shares.values())
+        if whole > 0:
+            seconds = self._totals.pop(name, 0.0)
+            for other, share in shares.items():
+                self._totals[other] += seconds * share / whole
 
 
 class OnePhase(PhaseTimer):
@@ -84,10 +99,10 @@ class CudaPhaseTimer(PhaseTimer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pending: list[tuple[str | None, torch.cuda.Event]] = []
+        self._pending: list[tuple[str | Mapping[str, float] | None, torch.cuda.Event]] = []
         self._wall = 0.0
 
-    def _mark(self, name: str | None) -> None:
+    def _mark(self, name: str | Mapping[str, float] | None) -> None:
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append((name, event))
@@ -100,9 +115,11 @@ class CudaPhaseTimer(PhaseTimer):
         if ready:
             ready[-1][1].synchronize()
         for (_, begin), (name, end) in itertools.pairwise(ready):
-            seconds = begin.elapsed_time(end) / 1000
-            if name is not None:
-                self._totals[name] += seconds
+            if name is None:
+                continue
+            laps = name if isinstance(name, Mapping) else {name: begin.elapsed_time(end) / 1000}
+            for each, seconds in laps.items():
+                self._totals[each] += seconds
                 self._wall += seconds
         self._mark(None)
 
@@ -121,4 +138,8 @@ class CudaPhaseTimer(PhaseTimer):
         return self._wall
 
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:
-        """Nothing to add: on a GPU the one worker laps on this timer itself."""
+        """Adds the mean over clocks of the host in place of the device's lap; it is told with the device's laps.
+
+        For work that the host and several streams did side by side, after the host has waited for the device.
+        """
+        self._mark(self._mean(workers))

@@ -16,10 +16,8 @@ from torch import Tensor
 
 import c_envs
 from engine.advantages import AdvantageSettings, explained_variance
-from engine.collector import CollectionAbandoned, Collector, FusedCollector, Gate
-from engine.device_choice import make_batch
-from engine.device_collector import DeviceCollector
-from engine.device_environments import DeviceBatch
+from engine.collector import CollectionAbandoned, Gate
+from engine.device_choice import make_batch, make_collector
 from engine.devices import worker_count
 from engine.guard import Guard, MinibatchFault
 from engine.learner import Learner, LearnerSettings
@@ -78,16 +76,10 @@ class Trainer:
         self.draw_generator = torch.Generator(device).manual_seed(train.seed + 1)
         state = self.policy.initial_state(env.agents, device)
         self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
-        self.collector: Collector
         self.policy.use_fused(train.fused, warn)
-        if isinstance(self.batch, DeviceBatch):
-            self.collector = DeviceCollector(
-                self.batch, self.policy, self.buffer, self.action_generator, warn, graphs=train.graphs
-            )
-        elif on_cpu and train.fused:
-            self.collector = FusedCollector(self.batch, self.policy, self.buffer, self.action_generator, self.workers)
-        else:
-            self.collector = Collector(self.batch, self.policy, self.buffer, self.action_generator)
+        self.collector = make_collector(
+            profile, self.batch, self.policy, self.buffer, self.action_generator, self.workers, warn
+        )
         self.collector.reset()
         self.collector.resume_observations()
         self.optimizer = Optimizer(

@@ -69,6 +69,13 @@ class EnvSection(Section):
     threads: int = option(
         0, low=0, high=1024, unit="threads", help="threads that step the environments; 0: one for each core"
     )
+    groups: int = option(
+        0,
+        low=0,
+        high=64,
+        unit="groups",
+        help="groups: a GPU acts for one while the CPU steps another; 1: no overlap; 0: two",
+    )
     config: FrozenTable = option({}, help="the environment's own settings, as [env.config]")
 
 

@@ -10,8 +10,8 @@ from engine import METRIC_CATALOGUE, MetricInfo, RunFolder, TrainingSession, exp
 
 from .conftest import tiny_profile
 
-ON_A_GPU = {"time/collect/rollout"}
-"""Metrics of runs whose environments are on a GPU (tests/engine/device writes them)."""
+ON_A_GPU = {"time/collect/rollout", "time/collect/copy", "time/collect/wait"}
+"""Metrics of runs on a GPU, with the environments there or in groups on the CPU (tests/engine/device writes them)."""
 
 
 @pytest.fixture(scope="module")

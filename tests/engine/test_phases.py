@@ -68,41 +68,90 @@ def test_a_pause_in_the_workers_is_no_part_of_the_wall_time(clock: Clock) -> Non
     assert main.wall() == main.elapsed() == 2.0
 
 
+def test_a_phase_is_divided_in_proportion(clock: Clock) -> None:
+    timer = PhaseTimer()
+    timer.start()
+    clock.now += 6.0
+    timer.lap("wait")
+    clock.now += 1.0
+    timer.lap("policy")
+    timer.divide("wait", {"wait": 0.0})
+    assert timer.totals() == {"wait": 6.0, "policy": 1.0}
+    timer.divide("wait", {"wait": 0.1, "policy": 0.3, "copy": 0.2})
+    assert timer.totals() == pytest.approx({"wait": 1.0, "policy": 4.0, "copy": 2.0})
+    assert timer.wall() == 7.0
+
+
+class Device:
+    """A clock that events are recorded by, and the events that were waited for."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.waited: list[object] = []
+        outer = self
+
+        class Event:
+            def __init__(self, enable_timing: bool) -> None:
+                assert enable_timing
+
+            def record(self) -> None:
+                self.at = outer.now
+
+            def elapsed_time(self, other: Any) -> float:
+                return float(other.at - self.at) * 1000
+
+            def synchronize(self) -> None:
+                outer.waited.append(self)
+
+        patch.setattr(torch.cuda, "Event", Event)
+
+
 def test_device_laps_are_read_an_iteration_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timer never waits for the device but for the last event of an iteration that has ended."""
-    device = {"now": 0.0}
-    waited: list[Event] = []
-
-    class Event:
-        def __init__(self, enable_timing: bool) -> None:
-            assert enable_timing
-
-        def record(self) -> None:
-            self.at = device["now"]
-
-        def elapsed_time(self, other: Any) -> float:
-            return float(other.at - self.at) * 1000
-
-        def synchronize(self) -> None:
-            waited.append(self)
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
+    device = Device(monkeypatch)
     timer = CudaPhaseTimer()
     timer.start()
     assert timer.totals() == {}
     for name, seconds in (("policy", 1.0), ("env", 2.0), ("policy", 3.0)):
-        device["now"] += seconds
+        device.now += seconds
         timer.lap(name)
-    device["now"] += 10.0
+    device.now += 10.0
     timer.skip()
-    assert waited == []
+    assert device.waited == []
     timer.start()
     assert timer.totals() == {"policy": 4.0, "env": 2.0}
     assert timer.wall() == 6.0
-    assert len(waited) == 1
-    device["now"] += 0.5
+    assert len(device.waited) == 1
+    device.now += 0.5
     timer.lap("report")
     assert timer.totals() == {"policy": 4.0, "env": 2.0}
+
+
+def test_what_host_and_device_did_side_by_side_counts_by_the_hosts_clock(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """In place of the device's lap over the same stretch, an iteration late like the other laps, without the pause."""
+    device = Device(monkeypatch)
+    timer, host = CudaPhaseTimer(), PhaseTimer()
+    timer.start()
+    device.now = 1.0
+    timer.lap("store")
+    host.start()
+    clock.now = 50.0
+    host.skip()
+    clock.now = 53.0
+    host.lap("env")
+    clock.now = 55.0
+    host.lap("wait")
+    device.now = 56.5
+    timer.absorb([host])
+    device.now = 58.0
+    timer.lap("update")
+    assert timer.totals() == {}
+    assert timer.elapsed() == 5.0
+    timer.start()
+    assert timer.totals() == {"store": 1.0, "env": 3.0, "wait": 2.0, "update": 1.5}
+    assert timer.wall() == 7.5
 
 
 def test_control_lets_requests_through_a_pause_and_holds_again() -> None:

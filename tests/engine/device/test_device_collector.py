@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from engine.collector import Collector
 from engine.device_collector import DeviceCollector
@@ -18,6 +15,7 @@ from engine.policy import Policy
 from engine.rollout import RolloutBuffer
 from engine.trainer import Trainer
 from tests.engine.device.host_device import HOST, host_launcher
+from tests.engine.device.host_talk import HostTalk
 
 Make = Callable[..., Trainer]
 
@@ -84,25 +82,6 @@ def test_the_device_collector_equals_the_plain_one(
         cut += int(plain.buffer.truncations.sum())
     assert ended > 0
     assert cut > 0 or game in ("breakout", "multiagent")
-
-
-class HostTalk(TorchDispatchMode):
-    """Notes every operation that on a GPU would wait for the device or copy a number to it: no graph can hold those."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.seen = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        name = func.name()
-        self.seen += 1
-        numbers = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor) and each.ndim == 0]
-        asks = any(word in name for word in ("_local_scalar_dense", "nonzero", "masked_select", "lift_fresh", "item"))
-        random = any(word in name for word in ("rand", "bernoulli", "multinomial"))
-        if numbers or asks or random:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("core", ["lstm", "mingru", "none"])

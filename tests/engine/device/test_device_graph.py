@@ -29,7 +29,7 @@ def test_the_first_call_warms_up_the_second_records_and_all_others_are_launches(
     for _ in range(3):
         call()
     assert len(ran) == 2
-    assert cuda.recorded == [{"capture_error_mode": "thread_local"}]
+    assert cuda.recorded == [{"capture_error_mode": "thread_local", "stream": None}]
     assert cuda.replays == 3
     assert call.bytes == 16
 
@@ -87,6 +87,17 @@ def test_where_no_graph_is_wanted_nothing_is_recorded(monkeypatch: pytest.Monkey
     for _ in range(3):
         call()
     assert (len(ran), cuda.recorded, cuda.replays) == (3, [], 0)
+
+
+def test_graphs_that_run_side_by_side_are_recorded_on_their_own_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda()
+    cuda.install(monkeypatch)
+    streams = [object(), object()]
+    for stream in streams:
+        call = GraphedCall(lambda: None, "rollout step", CUDA, pytest.fail, stream=stream)  # type: ignore[arg-type]
+        call()
+        call()
+    assert [options["stream"] for options in cuda.recorded] == streams
 
 
 @pytest.mark.gpu

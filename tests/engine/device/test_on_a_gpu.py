@@ -80,7 +80,7 @@ def test_the_recorded_rollout_is_the_rollout_step_by_step(make: Make, game: str,
 def test_environments_on_the_gpu_and_on_the_cpu_make_the_same_rollout(make: Make, game: str) -> None:
     """One horizon from the same policy: the bytes of the environments are the same, and so are the actions."""
     name, *sets = GAMES[game]
-    on_gpu, on_cpu = make(*sets, name=name), make(*sets, "env.device=cpu", name=name)
+    on_gpu, on_cpu = make(*sets, name=name), make(*sets, "env.device=cpu", "env.groups=1", name=name)
     assert isinstance(on_gpu.batch, DeviceBatch)
     assert type(on_cpu.collector) is Collector
     on_gpu.collect()

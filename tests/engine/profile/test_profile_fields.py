@@ -15,7 +15,7 @@ from engine.profile.fields import environment_fields, static_fields
 from engine.profile.wording import shown
 
 KEYS = """
-env.name env.agents env.device env.threads
+env.name env.agents env.device env.threads env.groups
 policy.core policy.hidden policy.layers
 train.total_steps train.seed train.device train.threads train.horizon train.minibatch train.update_epochs
 train.learning_rate* train.adam_learning_rate* train.min_lr_ratio train.schedule train.warmup train.optimizer
