@@ -56,26 +56,34 @@ class Control:
         """The stop asked for a checkpoint."""
         return bool(self._stop)
 
-    def pause(self) -> None:
-        """Holds the trainer at its next gate."""
+    def pause(self) -> bool:
+        """Holds the trainer at its next gate, or where a checkpoint is asked for after that; whether it was not held
+        already."""
         with self._lock:
-            if self._stop is None:
-                self._paused = True
-                self._iterations = 0
+            if self._stop is not None:
+                return False
+            news = not self._paused or self._iterations > 0
+            self._paused = True
+            self._iterations = 0
+            if not self._checkpoint:
                 self._go.clear()
+            return news
 
-    def resume(self) -> None:
-        """Lets the trainer run."""
+    def resume(self) -> bool:
+        """Lets the trainer run, also one that runs on to an iteration's end only; whether there was a pause to end."""
         with self._lock:
-            self._paused = False
+            news, self._paused = self._paused, False
             self._go.set()
+            return news
 
-    def step_iteration(self) -> None:
-        """Lets a paused trainer run to the end of an iteration: of the one under way, else of the next."""
+    def step_iteration(self) -> bool:
+        """Lets a paused trainer run to the end of an iteration: of the one under way, else of the next. False where
+        there is no pause."""
         with self._lock:
             if self._paused:
                 self._iterations = 1
                 self._go.set()
+            return self._paused
 
     def request_checkpoint(self) -> None:
         """Asks for a checkpoint at the end of the iteration."""

@@ -127,20 +127,17 @@ class TrainingSession:
 
     def pause(self) -> None:
         """Stops training within one step or minibatch."""
-        if not self._control.paused and not self.snapshot().ended:
-            self._control.pause()
+        if not self.snapshot().ended and self._control.pause():
             self._telemetry.event("pause", "paused")
 
     def resume(self) -> None:
         """Goes on after a pause."""
-        if self._control.paused:
-            self._control.resume()
+        if self._control.resume():
             self._telemetry.event("resume", "resumed")
 
     def step_iteration(self) -> None:
         """Trains to the end of one iteration while paused."""
-        if self._control.paused:
-            self._control.step_iteration()
+        if self._control.step_iteration():
             self._telemetry.event("step", "one iteration")
 
     def checkpoint(self) -> None:

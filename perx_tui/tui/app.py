@@ -61,24 +61,28 @@ class PerxApp(LiveApp):
         snapshot = self.session.snapshot()
         if self._refused(snapshot):
             return
-        pausing = self._pending is not None and self._pending.text == "pausing…"
-        if snapshot.state == "paused" or pausing:
+        if self._paused(snapshot):
             self.session.resume()
-            self._expect("resuming…", lambda new: new.state == "running")
+            self._expect("resuming…", lambda new: new.state == "running", paused=False)
         else:
             self.session.pause()
-            self._expect("pausing…", lambda new: new.state == "paused")
+            self._expect("pausing…", lambda new: new.state == "paused", paused=True)
+
+    def _paused(self, snapshot: Snapshot) -> bool:
+        """Whether the run stands still, or will when it has obeyed the last key: one that is paused runs on to the end
+        of its iteration to save, and then the next key means what it says."""
+        return self._pending.paused if self._pending is not None else snapshot.state == "paused"
 
     def action_step(self) -> None:
         """One iteration of a paused run."""
         snapshot = self.session.snapshot()
         if self._refused(snapshot):
             return
-        if snapshot.state != "paused":
+        if not self._paused(snapshot):
             self._tell("pause first (space), then s trains one iteration")
             return
         self.session.step_iteration()
-        self._expect("one step…", lambda new: new.iteration > snapshot.iteration)
+        self._expect("one step…", lambda new: new.iteration > snapshot.iteration, paused=True)
 
     def action_checkpoint(self) -> None:
         """Save now."""
@@ -86,7 +90,7 @@ class PerxApp(LiveApp):
         if self._refused(snapshot):
             return
         self.session.checkpoint()
-        self._expect("saving…", lambda new: saved(snapshot, new))
+        self._expect("saving…", lambda new: saved(snapshot, new), paused=self._paused(snapshot))
 
     def action_watch(self, by: int) -> None:
         """Another environment in the episode panel."""
@@ -341,7 +345,7 @@ class PerxApp(LiveApp):
         elif choice == "stop":
             self._stopping = True
             self.session.stop(checkpoint=True)
-            self._expect("saving…", lambda new: new.ended)
+            self._expect("saving…", lambda new: new.ended, paused=False)
         else:
             self._show(self.view.snapshot)
 

@@ -294,9 +294,9 @@ class LiveApp(App[Result]):
             self.dashboard.failure = True
             self.dashboard.rearrange()
 
-    def _expect(self, text: str, confirmed: Callable[[Snapshot], bool]) -> None:
-        """Answer a key at once; the next snapshots confirm it."""
-        self._pending = Pending(text, confirmed, self._clock())
+    def _expect(self, text: str, confirmed: Callable[[Snapshot], bool], *, paused: bool) -> None:
+        """Answer a key at once; the next snapshots confirm it. `paused`: the run then stands still."""
+        self._pending = Pending(text, confirmed, self._clock(), paused)
         self._show(self.view.snapshot)
 
     def _tell(self, text: str) -> None:

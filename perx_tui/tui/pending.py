@@ -15,6 +15,8 @@ class Pending:
     text: str
     confirmed: Callable[[Snapshot], bool]
     since: float
+    paused: bool
+    """Whether the run stands still when it has obeyed."""
 
 
 def saved(asked: Snapshot, new: Snapshot) -> bool:

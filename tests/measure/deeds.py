@@ -89,6 +89,7 @@ def pause(soak: SoakedRun) -> str:
         save(soak)
         soak.expect_state("paused")
     if screen and soak.random.random() < 0.5:
+        soak.expect_on(screen, "paused")  # until then the key would mean to pause
         screen.press(" ")
     else:
         soak.control.resume()

@@ -70,6 +70,16 @@ async def test_space_twice_takes_the_pause_back() -> None:
         assert stage.commands == [("pause", None), ("resume", None)]
 
 
+async def test_space_resumes_a_paused_run_that_runs_on_to_save() -> None:
+    """Law: a key means what it said when it was last pressed, also while the run has to move to obey another one."""
+    async with staged(FakeSession(replace(paused(), checkpoint_step=None))) as stage:
+        await stage.press("c")
+        stage.session.current = replace(running(), checkpoint_step=None)
+        await stage.tick()
+        await stage.press("space")
+        assert stage.commands == [("checkpoint", None), ("resume", None)]
+
+
 async def test_s_trains_one_iteration_of_a_paused_run() -> None:
     async with staged(FakeSession(paused(250), obey=True)) as stage:
         assert "step" in stage.footer
