@@ -281,7 +281,7 @@ class Change:
             return f"{alarm.title}: {alarm.text}; {alarm.advice}"
         if self.reason:
             return f"{alarm.title}: no alarm any more, {self.reason}"
-        now = "" if self.value is None else f", now {self.value:.4g}"
+        now = "" if self.value is None else f", now {self.value:{',.0f' if abs(self.value) >= 1000 else '.4g'}}"
         return f"{alarm.title}: back in range{now}"
 
 

@@ -313,7 +313,7 @@ class RemoteSession:
         if isinstance(error, FileNotFoundError | ConnectionError):
             text = "nobody answers"
         elif isinstance(error, TimeoutError):
-            text = "no answer: is its process stopped?"
+            text = "its process may be stopped"
         else:
             text = reason(error) if isinstance(error, OSError) else str(error)
         if text != self._lost:
@@ -342,7 +342,9 @@ class RemoteSession:
                 step=info.step or self._raw.step,
                 error=error if isinstance(error, str) else None,
             )
-        error = f"the process that trained {info.name} is gone without an end; --resume goes on from its checkpoint"
+        error = f"the process that trained {info.name} is gone without an end"
+        if self._raw.checkpoint:
+            error += "; --resume goes on from its checkpoint"
         return dataclasses.replace(self._raw, state="failed", stage="", error=error)
 
     def _first(self, info: RunInfo) -> Snapshot:

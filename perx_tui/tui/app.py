@@ -350,11 +350,13 @@ class PerxApp(LiveApp):
             self._show(self.view.snapshot)
 
     def _refused(self, snapshot: Snapshot) -> bool:
-        """Commands to a run that has ended, or is about to, are answered instead of sent."""
+        """Commands to a run that has ended, is about to, or is out of reach are answered instead of sent."""
         if snapshot.ended:
             self._tell(f"training has ended ({snapshot.state}); q leaves")
         elif self._stopping:
             self._tell("stopping; the checkpoint is being written")
+        elif snapshot.state == "disconnected":
+            self._tell("the run does not answer; q leaves the screen")
         else:
             return False
         return True

@@ -96,6 +96,7 @@ def test_every_rule_waits_raises_once_and_clears(name: str) -> None:
     assert cleared.alarm is alarm
     assert judge.active == ()
     assert "back in range" in cleared.text
+    assert "e+" not in cleared.text
 
 
 @pytest.mark.parametrize("name", RULES)

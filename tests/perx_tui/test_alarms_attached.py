@@ -42,6 +42,6 @@ def test_a_viewer_is_told_alarms_and_a_run_that_does_not_answer(run: Path) -> No
         os.kill(pid, signal.SIGKILL)
         terminal.wait_for("✗ failed")
         terminal.press("\x1b")
-        terminal.wait_for("--resume goes on from its checkpoint")
+        terminal.wait_for("is gone without an end")
         terminal.press("q")
         assert terminal.wait() == 1

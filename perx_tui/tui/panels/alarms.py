@@ -117,6 +117,8 @@ class WatchedAlarms(Panel):
             mark = _MARKS[rule.level]
         waits = rule.patient and snapshot.iteration - snapshot.resumed_iteration < profile.alarms.warmup
         figure = "warming up" if waits and value is not None else fmt.number(value)
+        if rule.unit == " GiB" and value is not None:
+            figure += rule.unit
         key = (" " + shorten(rule.setting, max(0, width - 54)), "dim")
         return (
             mark,

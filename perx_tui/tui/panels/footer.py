@@ -71,7 +71,7 @@ class Footer(Bar):
             return ""
         if label == "maximize" and self.maximized:
             return "restore"
-        if snapshot.ended:
+        if snapshot.ended or snapshot.state == "disconnected":
             return "" if label in ("pause", "step", "checkpoint", "next env") else label
         if snapshot.state == "paused":
             return "resume" if label == "pause" else label

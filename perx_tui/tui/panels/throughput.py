@@ -22,35 +22,42 @@ class Throughput(Panel):
         line: Line = (("iteration ", "dim"), (fmt.exact(snapshot.iteration or None), "strong"))
         if self.size.height > 3:
             return [line]
-        speed: Line = ((fmt.rate(snapshot.steps_per_second), "strong"), ("   time left ", "dim"))
+        speed: Line = ((fmt.rate(self._speed()), "strong"), ("   time left ", "dim"))
         return [(*speed, (self._left(), "strong"), ("   ", ""), *line), line]
 
     def body(self, width: int, height: int) -> list[Line]:
         """Numbers at the left, the graph at the right, the progress line below both."""
         snapshot = self.view.snapshot
         rows = height - 1
-        now = (fmt.rate(snapshot.steps_per_second), "strong")
+        now = fmt.rate(self._speed())
         average = fmt.rate(snapshot.average_steps_per_second)
         elapsed = fmt.duration(snapshot.elapsed) if snapshot.elapsed else fmt.UNKNOWN
         left = self._left()
         numbers: list[Line]
         if rows >= 4:
             numbers = [
-                pair("now", now[0], _NUMBERS),
+                pair("now", now, _NUMBERS),
                 pair("average", average, _NUMBERS, ""),
                 pair("elapsed", elapsed, _NUMBERS, ""),
                 pair("time left", left, _NUMBERS, "strong"),
             ]
         else:
-            numbers = [pair("now", now[0], _NUMBERS), pair("time left", left, _NUMBERS)]
+            numbers = [pair("now", now, _NUMBERS), pair("time left", left, _NUMBERS)]
         graph = self._graph(width - _NUMBERS - 2, rows)
         if rows < 1:
             return [self._progress(width)]
         return [*beside([(numbers, _NUMBERS), (graph, max(0, width - _NUMBERS - 2))], rows), self._progress(width)]
 
     def _left(self) -> str:
-        snapshot = self.view.snapshot
-        return fmt.UNKNOWN if snapshot.ended else fmt.duration(snapshot.seconds_left)
+        return fmt.UNKNOWN if self._still else fmt.duration(self.view.snapshot.seconds_left)
+
+    def _speed(self) -> float | None:
+        return None if self._still else self.view.snapshot.steps_per_second
+
+    @property
+    def _still(self) -> bool:
+        """Whether nothing is known to go on."""
+        return self.view.snapshot.ended or self.view.snapshot.state == "disconnected"
 
     def _progress(self, width: int) -> Line:
         snapshot = self.view.snapshot

@@ -64,6 +64,17 @@ async def test_a_run_held_amid_a_minibatch_still_says_how_it_goes_on() -> None:
         assert "train 3/8" not in stage.header
 
 
+async def test_a_run_out_of_reach_is_asked_for_nothing_and_goes_at_no_speed() -> None:
+    lost = replace(running(), state="disconnected", stage="nobody answers; trying again")
+    async with staged(FakeSession(lost), (80, 24), attached=True) as stage:
+        assert "steps/s" not in "".join(stage.rows("throughput"))
+        assert "pause" not in stage.footer
+        for key in ("space", "c", "s"):
+            await stage.press(key)
+            assert "the run does not answer" in stage.header
+        assert stage.commands == []
+
+
 async def test_space_twice_takes_the_pause_back() -> None:
     async with staged(FakeSession()) as stage:
         await stage.press("space", "space")
