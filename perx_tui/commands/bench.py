@@ -85,14 +85,14 @@ def _show(report: BenchReport) -> None:
             (
                 "gathering",
                 f"{spell.bytes_(report.gathered_bytes_per_step)}/step",
-                "experience read and written to gather minibatches",
+                "experience read and written for minibatches",
             ),
             (
                 "crossing",
                 f"{spell.bytes_(report.crossing_bytes_per_step)}/step",
                 "copied between host and GPU by the rollout",
             ),
-            ("launches", launched(report.launches), "queued on the GPU by the host in an iteration"),
+            launch_row("launches", report.launches),
             ("CUDA graphs", spell.exact(report.graphs), "recorded once, each launched whole"),
             (
                 "memory",
@@ -108,11 +108,11 @@ def _show(report: BenchReport) -> None:
     print_table(columns, phase_rows(report), right=columns[1:])
 
 
-def launched(launches: Mapping[str, int] | None) -> str:
-    """The number of launches and what they are, such as "1,204: 1,100 kernels, 2 graphs, 102 copies"."""
-    if launches is None:
-        return spell.exact(None)
-    return f"{sum(launches.values()):,}: " + ", ".join(f"{count:,} {kind}" for kind, count in launches.items())
+def launch_row(figure: str, launches: Mapping[str, int] | None) -> tuple[str, str, str]:
+    """How many launches there were, and of which kinds."""
+    kinds = "".join(f", {count:,} {kind}" for kind, count in (launches or {}).items())
+    total = None if launches is None else sum(launches.values())
+    return figure, spell.exact(total), f"queued on the GPU by the host in an iteration{kinds.replace(',', ':', 1)}"
 
 
 def comparison_rows(report: BenchReport) -> Iterator[tuple[str, str, str]]:
@@ -128,7 +128,7 @@ def comparison_rows(report: BenchReport) -> Iterator[tuple[str, str, str]]:
     )
     yield beside.other, spell.rate(beside.sps), f"median with {beside.key} = false"
     if beside.launches is not None:
-        yield f"{beside.other} launches", launched(beside.launches), f"in an iteration with {beside.key} = false"
+        yield launch_row(f"{beside.other} launches", beside.launches)
 
 
 def phase_rows(report: BenchReport) -> list[tuple[str, ...]]:
