@@ -76,7 +76,7 @@ def memory_parts(trainer: Trainer, allocated: int, reserved: int) -> dict[str, i
         "environments": _bytes(trainer.device, seen, trainer.batch),
         "parameters": _bytes(trainer.device, seen, list(trainer.policy.parameters())),
         "optimizer": _bytes(trainer.device, seen, trainer.optimizer, getattr(trainer.learner, "undo", None)),
-        "replay": _bytes(trainer.device, seen, trainer.archive),
+        "replay": _bytes(trainer.device, seen, trainer.archive, trainer.experience.stores),
     }
     # What was freed outside while a graph was recorded counted as its memory, and may have been given away since.
     graphs = min(sum(call.bytes for call in recorded_graphs(trainer.device)), reserved - allocated)

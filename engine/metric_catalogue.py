@@ -322,6 +322,12 @@ _ENTRIES = (
         "Below a tenth of the iteration; more, the minibatches are small for the network.",
     ),
     MetricInfo(
+        "time/train/update",
+        "s",
+        "All of the minibatches, from advantages to the optimizer's steps, where a GPU runs each as one graph.",
+        "The larger part of the iteration; train.graphs = false tells its parts apart, and is slower.",
+    ),
+    MetricInfo(
         "time/train/keep",
         "s",
         "Choosing and copying the older segments that stay for the next iteration.",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.replay import SegmentSampler
+from engine.scalars import Scalar
 from engine.segments import Experience
 from engine.snapshot import Histogram, ReplayView, SegmentSummary
 
@@ -20,6 +21,11 @@ TOP = 10
 TABLE = 4096
 
 
+def clipped(ratios: Tensor, clip: Scalar) -> Tensor:
+    """Share of each segment's ratios [T, M] that leave 1 by more than `clip`, [M]."""
+    return ((ratios - 1).abs() > clip).float().mean(0)
+
+
 class Reuse:
     """Gathers what was drawn and clipped over the minibatches of an iteration."""
 
@@ -27,10 +33,10 @@ class Reuse:
         self._segments: list[Tensor] = []
         self._clipped: list[Tensor] = []
 
-    def observe(self, segments: Tensor, ratios: Tensor, clip: float) -> None:
-        """A minibatch was trained on: its segments [M] and their ratios [T, M]."""
+    def record(self, segments: Tensor, clipped: Tensor) -> None:
+        """A minibatch was trained on: its segments [M] and the shares [M] of their ratios that were clipped."""
         self._segments.append(segments)
-        self._clipped.append(((ratios - 1).abs() > clip).float().mean(0))
+        self._clipped.append(clipped)
 
     def drawn(self, iteration: int, experience: Experience) -> tuple[Tensor, Tensor]:
         """Age, int64, and clip fraction of every draw, on the host."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ import c_envs
 from engine.advantages import AdvantageSettings, explained_variance
 from engine.collector import CollectionAbandoned, Gate
 from engine.device_choice import make_batch, make_collector
+from engine.device_update import DeviceUpdate, UpdateSettings
 from engine.devices import worker_count
 from engine.guard import Guard, MinibatchFault
 from engine.learner import Learner, LearnerSettings
@@ -28,7 +29,7 @@ from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
 from engine.policy import Policy
 from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
-from engine.reuse import Reuse, reuse_statistics
+from engine.reuse import Reuse, clipped, reuse_statistics
 from engine.rollout import RolloutBuffer
 from engine.schedules import annealed_beta, learning_rate_factor
 from engine.segments import Experience, Segments
@@ -95,6 +96,8 @@ class Trainer:
         self.guard = Guard(self.optimizer.weights().items(), lambda: self.profile.run.on_nan, left_out)
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
         self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
+        self.recorded = None if on_cpu or not train.graphs else DeviceUpdate(self.learner, self.sampler, device, warn)
+        """Learns minibatches as CUDA graphs."""
         self.archive: Segments | None = None
         """Segments of earlier iterations that replay keeps; they join the fresh ones in the next iteration."""
         self.experience = Experience(self.buffer.segments(0), None)
@@ -177,18 +180,48 @@ class Trainer:
             yield index
 
     def learn(self) -> None:
-        """One minibatch: what the policy now thinks of every segment, and a step on those chosen by it."""
-        self.compute_advantages()
-        self.update(self.draw())
+        """One minibatch: what the policy now thinks of every segment, and a step on those chosen by it.
+
+        Where it is recorded, the same in one launch.
+        """
+        if self.recorded is None:
+            self.compute_advantages()
+            self.update(self.draw())
+        else:
+            self.explained_variance = self.recorded.learn(self.experience, self.update_settings(), self.reuse)
+            self.timer.lap("train/update")
 
     def compute_advantages(self) -> None:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""
-        train, fresh = self.profile.train, self.experience.stores[0]
-        settings = AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
-        self.experience.compute_advantages(settings)
+        fresh = self.experience.stores[0]
+        self.experience.compute_advantages(self.advantage_settings())
         if self.explained_variance is None:
             self.explained_variance = explained_variance(fresh.advantages, fresh.values, fresh.masks)
         self.timer.lap("train/advantage")
+
+    def advantage_settings(self) -> AdvantageSettings:
+        """How advantages are computed now."""
+        train = self.profile.train
+        return AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
+
+    def learner_settings(self) -> LearnerSettings:
+        """What a minibatch is trained towards now."""
+        train = self.profile.train
+        loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
+        return LearnerSettings(loss, train.max_grad_norm)
+
+    def update_settings(self) -> UpdateSettings:
+        """All that a recorded minibatch is learned with."""
+        replay = self.profile.replay
+        rates = self.optimizer.next_rates(*self.learning_rates(), self.profile.train.weight_decay)
+        return UpdateSettings(
+            scheme=replay.scheme,
+            metric=replay.metric,
+            segments=self.segments_per_minibatch,
+            advantages=self.advantage_settings(),
+            sampling=self.sampling_settings(),
+            learning=replace(self.learner_settings(), rates=rates),
+        )
 
     def sampling_settings(self) -> SamplingSettings:
         """The sampler's settings as they stand at this step."""
@@ -222,17 +255,13 @@ class Trainer:
 
     def update(self, drawn: Draw) -> None:
         """One optimizer step on the drawn segments; their values and ratios are written back."""
-        train = self.profile.train
-        rate, adam_rate = self.learning_rates()
-        self.optimizer.set_rates(rate, adam_rate, train.weight_decay)
-        loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
-        settings = LearnerSettings(loss, train.max_grad_norm)
+        self.optimizer.set_rates(*self.learning_rates(), self.profile.train.weight_decay)
         try:
-            ratios = self.learner.update(self.experience, drawn, settings, self.timer)
+            ratios = self.learner.update(self.experience, drawn, self.learner_settings(), self.timer)
         except MinibatchFault as fault:
             self.guard.meet_minibatch(fault)
         else:
-            self.reuse.observe(drawn.segments, ratios, train.clip)
+            self.reuse.record(drawn.segments, clipped(ratios, self.profile.train.clip))
 
     def keep_segments(self) -> None:
         """Chooses the segments that stay for the next iteration, besides the fresh ones it will bring."""

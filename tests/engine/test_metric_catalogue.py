@@ -10,7 +10,7 @@ from engine import METRIC_CATALOGUE, MetricInfo, RunFolder, TrainingSession, exp
 
 from .conftest import tiny_profile
 
-ON_A_GPU = {"time/collect/rollout", "time/collect/copy", "time/collect/wait"}
+ON_A_GPU = {"time/collect/rollout", "time/collect/copy", "time/collect/wait", "time/train/update"}
 """Metrics of runs on a GPU, with the environments there or in groups on the CPU (tests/engine/device writes them)."""
 
 

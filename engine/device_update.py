@@ -1,0 +1,247 @@
+"""A minibatch of learning on a GPU as one launch: advantages, draw, gather, loss, gradients, step and write-back.
+
+`Trainer.learn` is the algorithm and the measure of this; here the same functions run once to be recorded. A recording
+holds addresses and sizes, not values, so that
+
+- numbers that change (rates, beta, all that is edited while it trains) are 0-D tensors, written before a launch;
+- chance is drawn before a launch, from the same generator and in the same order;
+- segments lie where they lay when it was recorded;
+- what each minibatch leaves behind goes to a row of a log, read when the iteration is over.
+
+What changes the operations themselves (the scheme, the metric, how many segments there are) leads to another recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from engine.advantages import AdvantageSettings, recordable_explained_variance
+from engine.device_graph import GraphedCall
+from engine.learner import Learner, LearnerSettings
+from engine.phases import OnePhase
+from engine.replay import SamplingSettings, SegmentSampler
+from engine.reuse import Reuse, clipped
+from engine.segments import Experience, Segments
+
+Settings = TypeVar("Settings", bound=Any)
+
+SWITCHES = ("value_clip", "weight_decay")
+"""Numbers that 0 turns off: what they ask for is then not computed at all."""
+NUMBERS = 32
+"""Room for the numbers of `UpdateSettings`."""
+ROWS = 64
+"""Minibatches that a log has room for at first."""
+KEPT = 2
+"""Recordings that are kept: with agents that sit steps out, iterations with and without such steps take turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSettings:
+    """What a minibatch is learned with. `segments` are drawn by `scheme` for their `metric`."""
+
+    scheme: str
+    metric: str
+    segments: int
+    advantages: AdvantageSettings
+    sampling: SamplingSettings
+    learning: LearnerSettings
+
+
+class DeviceUpdate:
+    """Learns minibatches, each by a launch. What cannot be recorded runs operation by operation, and `warn` hears why.
+
+    The learner has to be a deferred one. A bad minibatch is taken back inside the recording, as without one.
+    """
+
+    def __init__(
+        self, learner: Learner, sampler: SegmentSampler, device: torch.device, warn: Callable[[str], None]
+    ) -> None:
+        self._learner, self._sampler, self._device, self._warn = learner, sampler, device, warn
+        self._numbers = torch.zeros(NUMBERS, dtype=torch.float64, device=learner.device)
+        self._places = Places()
+        self._log = Log(0, 0, learner.device)
+        self._row = 0
+        """The log's row of the next minibatch."""
+        self._experience: Experience | None = None
+        self._explained_variance: Tensor | None = None
+        self._recordings: dict[object, Recording] = {}
+        """By what they depend on, the one used last at the end."""
+
+    def learn(self, experience: Experience, settings: UpdateSettings, reuse: Reuse) -> Tensor:
+        """One minibatch, of which `reuse` is told. Returns the explained variance before the iteration's first, 0-D."""
+        self._ready(experience, settings.segments)
+        self._sampler.use_scheme(settings.scheme)
+        structure, numbers = split_numbers(settings)
+        # The host may be far ahead of the device: torch keeps pinned memory until it has been copied.
+        given = torch.tensor(numbers, dtype=torch.float64, pin_memory=self._numbers.is_cuda)
+        self._numbers[: len(numbers)].copy_(given, non_blocking=True)
+        self._recording(structure)()
+        # A launch runs no Python: what the host counts is counted here.
+        self._learner.updates += 1
+        self._learner.optimizer.steps += 1
+        self._sampler.draws += settings.segments
+        self._sampler.drawn_weights.append(self._log.weights[self._row])
+        reuse.record(self._log.segments[self._row], self._log.clipped[self._row])
+        if self._explained_variance is None:
+            self._explained_variance = self._log.explained_variance[self._row]
+        self._row += 1
+        return self._explained_variance
+
+    def _ready(self, experience: Experience, segments: int) -> None:
+        """Puts an iteration's segments where recordings look for them, and a log beside them that has a row free."""
+        if experience is not self._experience:
+            self._places.settle(experience)
+            self._experience, self._explained_variance = experience, None
+            self._row = 0
+            self._log.row.zero_()
+        if self._log.segments.shape[1] != segments or self._row == len(self._log.segments):
+            self._forget(0)
+            self._log = Log(max(ROWS, 2 * self._row), segments, self._learner.device)
+            self._row = 0
+
+    def _recording(self, structure: UpdateSettings) -> GraphedCall:
+        """The recording for settings of this structure, perhaps a new one, with new chance to learn by."""
+        key = (structure, self._places.addresses, self._sampler.uses.data_ptr())
+        found = self._recordings.pop(key, None)
+        if found is None:
+            self._forget(KEPT - 1)
+            chance = self._chance(structure)
+            work = partial(self._minibatch, fill_numbers(structure, self._numbers), chance, self._log)
+            found = Recording(GraphedCall(work, "update", self._device, self._warn), chance)
+        else:
+            self._chance(structure, out=found.chance)
+        self._recordings[key] = found
+        return found.call
+
+    def _chance(self, structure: UpdateSettings, out: Tensor | None = None) -> Tensor:
+        sampler = self._sampler
+        return sampler.scheme.chance(
+            sampler.segments,
+            structure.segments,
+            structure.sampling.replacement,
+            sampler.generator,
+            self._learner.device,
+            out,
+        )
+
+    def _minibatch(self, settings: UpdateSettings, chance: Tensor, log: Log) -> None:
+        """What is recorded: `Trainer.learn`, with numbers that are tensors."""
+        experience, sampler = self._experience, self._sampler
+        assert experience is not None
+        experience.compute_advantages(settings.advantages)
+        store, fresh = experience.stores[0], slice(0, experience.fresh)
+        explained = recordable_explained_variance(
+            store.advantages[:, fresh],
+            store.values[:, fresh],
+            None if store.masks is None else store.masks[:, fresh],
+        )
+        metric = experience.metric(settings.metric)
+        drawn = sampler.use(sampler.scheme.choose(metric, chance, settings.segments, settings.sampling))
+        raw, masks = experience.advantages_of(drawn.segments)
+        ratios = self._learner.learn(experience, drawn, raw, masks, settings.learning, OnePhase())
+        log.write(explained, drawn.segments, drawn.weights, clipped(ratios, settings.learning.loss.clip))
+
+    def _forget(self, left: int) -> None:
+        """Frees the recordings that were not used for longest, until so many are left."""
+        if len(self._recordings) > left and self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # A graph that is under way must not lose its memory.
+        while len(self._recordings) > left:
+            del self._recordings[next(iter(self._recordings))]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recorded minibatch, and the random numbers it learns by."""
+
+    call: GraphedCall
+    chance: Tensor
+
+
+class Places:
+    """Puts segments where those of the iteration before were, as long as there are equally many.
+
+    The fresh ones are in the rollout buffer, which stays; where replay keeps older ones, all are copied into one store.
+    """
+
+    def __init__(self) -> None:
+        self._joined: Segments | None = None
+        self._masks: Tensor | None = None
+        self.addresses: tuple[int, ...] = ()
+        """Where all that is learned from lies; the same addresses mean the same sizes."""
+
+    def settle(self, experience: Experience) -> None:
+        """Moves the experience's segments into one store, and notes its addresses."""
+        if len(experience.stores) > 1:
+            fitting = self._joined is not None and len(self._joined) == len(experience)
+            experience.join(self._joined if fitting else None)
+            self._joined = experience.stores[0]
+        else:
+            self._joined = None
+        (store,) = experience.stores
+        if store.masks is not None:
+            if self._masks is None or self._masks.shape != store.masks.shape:
+                self._masks = torch.empty_like(store.masks)
+            store = experience.stores[0] = replace(store, masks=self._masks.copy_(store.masks))
+        values = [getattr(store, each.name) for each in fields(store) if each.name not in _NOT_LEARNED_FROM]
+        self.addresses = (len(experience), *(0 if value is None else value.data_ptr() for value in values))
+
+
+_NOT_LEARNED_FROM = ("environments", "environment", "agent", "iteration")
+
+
+class Log:
+    """Rows for what minibatches of M segments leave behind; `row` says on the device which is next."""
+
+    def __init__(self, rows: int, segments: int, device: torch.device) -> None:
+        self.row = torch.zeros(1, dtype=torch.int64, device=device)
+        self.explained_variance = torch.zeros(rows, device=device)
+        self.segments = torch.zeros(rows, segments, dtype=torch.int64, device=device)
+        self.weights, self.clipped = (torch.zeros(rows, segments, device=device) for _ in range(2))
+
+    def write(self, explained_variance: Tensor, segments: Tensor, weights: Tensor, clipped: Tensor) -> None:
+        """Fills the next row."""
+        for column, value in (
+            (self.explained_variance, explained_variance),
+            (self.segments, segments),
+            (self.weights, weights),
+            (self.clipped, clipped),
+        ):
+            column.index_copy_(0, self.row, value.unsqueeze(0))
+        self.row.add_(1)
+
+
+def split_numbers(settings: Settings) -> tuple[Settings, list[float]]:
+    """Settings with 1 for every number that may change, and those numbers, in order.
+
+    What is left tells which operations are needed. A switch that is off stays 0.
+    """
+    numbers: list[float] = []
+
+    def take(number: float) -> float:
+        numbers.append(number)
+        return 1.0
+
+    return _changed(settings, take), numbers
+
+
+def fill_numbers(structure: Settings, numbers: Tensor) -> Settings:
+    """What `split_numbers` left, with 0-D tensors in the place of the numbers."""
+    places: Iterator[Tensor] = iter(numbers.unbind())
+    return _changed(structure, lambda number: next(places))
+
+
+def _changed(settings: Settings, change: Callable[[float], object]) -> Settings:
+    changed: dict[str, object] = {}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if is_dataclass(value):
+            changed[each.name] = _changed(value, change)
+        elif isinstance(value, float) and not (value == 0 and each.name in SWITCHES):
+            changed[each.name] = change(value)
+    return replace(settings, **changed)
