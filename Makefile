@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 SOURCES := $(wildcard pyproject.toml setup.py MANIFEST.in c_envs/*.[ch] c_envs/*/*.[ch] engine/*.[ch] engine/*/*.[ch])
 CODE := c_envs engine perx_tui
 
-.PHONY: run test lint types test-c test-python test-gpu bench soak resizes fuzz sanitize setup clean help
+.PHONY: run test lint types test-c test-python test-gpu bench soak resizes ssh fuzz sanitize setup clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make bench    how fast environments and training are on this machine"
 	@echo "make soak     an hour of training under pauses, edits, viewers, resizes, signals and kills (ARGS=\"--minutes 3\")"
 	@echo "make resizes  2,000 sizes of the terminal while it trains: what they cost and what they leave"
+	@echo "make ssh      the program in tmux at the far end of an SSH connection to this machine, which is cut"
 	@echo "make fuzz     100,000 hostile profiles, requests and answers"
 	@echo "make sanitize 10 million random steps of each environment under the sanitizers"
 	@echo "make clean    remove what was built; runs/ stays"
@@ -57,7 +58,7 @@ bench: $(STAMPS)/installed
 	@$(BIN)/perx-tui bench $(ARGS)
 
 # Proofs that take too long for every change; each ends with what it found, and with an error where that was a fault.
-soak resizes fuzz: $(STAMPS)/installed $(STAMPS)/developer
+soak resizes ssh fuzz: $(STAMPS)/installed $(STAMPS)/developer
 	@$(BIN)/python -m tests.measure.$@ $(ARGS)
 
 sanitize:
