@@ -94,7 +94,7 @@ class TapeRecorder:
 
         @contextlib.contextmanager
         def graph(given: Graph, **options: Any) -> Iterator[None]:
-            assert options == {"capture_error_mode": "thread_local"}
+            assert options["capture_error_mode"] == "thread_local"
             with Tape() as tape:
                 yield
             given.tape = tape
