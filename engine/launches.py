@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -35,6 +36,8 @@ def count_launches(
     """
     if device.type != "cuda":
         return None
+    # Otherwise the profiler's library writes lines of its own to standard error.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     try:
         profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
         profiler.start()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.launches import count_launches, counted
+from engine.launches import KINDS, count_launches, counted
 
 CUDA = torch.device("cuda", 0)
 
@@ -69,6 +69,18 @@ def test_where_nothing_can_be_heard_the_reason_is_told(
     heard: list[str] = []
     assert count_launches(lambda: None, CUDA, heard.append) is None
     assert heard == [f"launches cannot be counted: {reason}"]
+
+
+def test_the_real_profiler_is_asked_rightly_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """torch's own on a CPU, where it hears torch's operations instead of a runtime's calls."""
+    monkeypatch.setattr(torch.profiler, "ProfilerActivity", SimpleNamespace(CUDA=torch.profiler.ProfilerActivity.CPU))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setitem(KINDS, "aten::add", "kernels")
+    assert count_launches(lambda: torch.ones(3) + 1, CUDA, pytest.fail) == {"kernels": 1}
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
 
 
 def test_what_the_work_raises_is_not_taken_for_the_profilers(monkeypatch: pytest.MonkeyPatch) -> None:
