@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,7 +16,7 @@ if os.environ.get("CI"):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What is kept for a person is neither read nor changed, by programs that tests start either. To those the tests
     are nobody new, whichever of them comes first."""
     folder = tmp_path_factory.mktemp("config")
@@ -23,7 +24,13 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "perx-tui" / "welcomed").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder))
-        yield
+        yield folder / "perx-tui"
+
+
+@pytest.fixture(autouse=True)
+def standard_layout(own_settings: Path) -> None:
+    """How one test has arranged the panels is nothing to the next."""
+    (own_settings / "layout.json").unlink(missing_ok=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,10 +12,11 @@ from textual.screen import Screen
 
 from engine import Snapshot
 from perx_tui.tui import taking
+from perx_tui.tui.arrangement import PANELS
 from perx_tui.tui.browser.screen import RunsScreen
 from perx_tui.tui.browser.visiting import visit
 from perx_tui.tui.browser.watch import Watch
-from perx_tui.tui.keys import KEYS, bindings
+from perx_tui.tui.keys import KEYS, TITLES, bindings
 from perx_tui.tui.lines import text_of
 from perx_tui.tui.live import LiveApp, Result
 from perx_tui.tui.pending import saved
@@ -112,7 +113,7 @@ class PerxApp(LiveApp):
         """Go to a panel, from a full screen too."""
         self._uncover(lambda screen: not isinstance(screen, FullScreen))
         self.dashboard.go_to(name)
-        self.dashboard.show(self.view)
+        self._arranged()
 
     def action_maximize(self) -> None:
         """Maximize the focused panel, or restore; the curves have a screen of their own for that."""
@@ -121,6 +122,7 @@ class PerxApp(LiveApp):
         board = self.dashboard
         if board.maximized is not None:
             board.maximize(None)
+            self._arranged()
             return
         focused = self.focused.id if self.focused is not None else None
         name = focused if focused in board.panels else board.tabs.chosen or "curve"
@@ -129,7 +131,7 @@ class PerxApp(LiveApp):
             return
         board.maximize(name)
         board.panels[name].focus(scroll_visible=False)
-        board.show(self.view)
+        self._arranged()
 
     def action_restore(self) -> None:
         """Show all panels."""
@@ -137,9 +139,38 @@ class PerxApp(LiveApp):
         if board.maximized is not None or board.failure:
             board.failure = False
             board.maximize(None)
-            board.show(self.view)
+            self._arranged()
         else:
             self.screen.set_focus(None)
+
+    def action_hide(self) -> None:
+        """Hide the focused panel; those beside it take its room."""
+        board = self.dashboard
+        if self._full is not None:
+            return
+        focused = self.focused.id if self.focused is not None else None
+        name = focused if focused in board.panels else board.maximized
+        if name is None:
+            self._tell("choose a panel by its number first; h hides it then")
+        elif board.hide(name):
+            self.screen.set_focus(None)
+            self._arranged()
+            self._tell(f"{TITLES[name]} is hidden; {PANELS.index(name) + 1} shows it again, 0 all")
+        else:
+            self._tell("one panel has to stay")
+
+    def action_reset_layout(self) -> None:
+        """Every panel in its place again."""
+        if self._full is None:
+            self.dashboard.reset()
+            self._arranged()
+            self._tell("the standard layout for this size")
+
+    def _arranged(self) -> None:
+        """Draw the panels where they stand now, and remember it."""
+        self.dashboard.show(self.view)
+        if problem := self._layout_memory.save(self.dashboard.layouts):
+            self._tell(problem)
 
     # ---- screens ----
 

@@ -1,19 +1,29 @@
 """Where every panel stands for a size of the terminal. A pure function, so that every size can be tested.
 
 Wide terminals show every panel at once. Smaller ones show what matters (throughput, the episode and one of the
-others) and a row of tabs for the rest. Rectangles of one arrangement never overlap and leave no cell of the screen
-unused.
+others) and a row of tabs for the rest. Panels can be hidden; those beside them take their room. Rectangles of one
+arrangement never overlap and leave no cell of the screen unused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from perx_tui.terminal import SMALLEST as SMALLEST
 
 PANELS = ("throughput", "episode", "curve", "losses", "phases", "replay", "memory", "log")
 """All panels in the order of their number keys, 1 to 8."""
+
+SizeClass = Literal["tiny", "small", "medium", "large"]
+SIZE_CLASSES: tuple[SizeClass, ...] = ("tiny", "small", "medium", "large")
+"""One arrangement each: one panel at a time, three, all, all with the game large."""
+
+_WILLING = ("curve", "episode", "log", "losses", "phases", "replay", "memory", "throughput")
+"""Panels by what they make of more room."""
+_SLOT = "slot"
+"""The place that several panels share, until it is known whose it is."""
 
 
 class Rect(NamedTuple):
@@ -47,11 +57,13 @@ def arrange(
     maximized: str | None = None,
     failure: bool = False,
     picture_rows: int = 14,
+    hidden: Collection[str] = (),
 ) -> Arrangement:
     """Places for a terminal of `width` x `height`.
 
     `tab` is the panel wanted where several share a place, `picture_rows` the height of the game in its small size,
-    which gets its room before others where the terminal is low.
+    which gets its room before others where the terminal is low. Panels that are `hidden` have no place and no tab; all
+    of them hidden count as none.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return Arrangement({"notice": Rect(0, 0, width, height)})
@@ -62,17 +74,89 @@ def arrange(
         places |= _failure(body)
     elif maximized is not None:
         places[maximized] = body
-    elif width >= 150 and height >= 44:
-        places |= _full(body)
-    elif width >= 116 and height >= 34:
-        places |= _medium(body, picture_rows + 2)
-    elif width >= 76 and height >= 22:
-        shown, tabs = _small(body, tab, picture_rows + 2)
-        places |= shown
     else:
-        shown, tabs = _tiny(body, tab)
+        seen = [name for name in PANELS if name not in hidden] or list(PANELS)
+        shown, tabs = _seen(width, height, body, tab, picture_rows + 2, seen)
         places |= shown
     return Arrangement(places, tabs)
+
+
+def size_class(width: int, height: int) -> SizeClass:
+    """Which of the arrangements a terminal of this size has."""
+    if width >= 150 and height >= 44:
+        return "large"
+    if width >= 116 and height >= 34:
+        return "medium"
+    return "small" if width >= 76 and height >= 22 else "tiny"
+
+
+def _seen(
+    width: int, height: int, body: Rect, tab: str, game: int, seen: Collection[str]
+) -> tuple[dict[str, Rect], tuple[str, ...]]:
+    """Places of the panels that are `seen` and, where several share one, that of the tabs and their names."""
+    kind = size_class(width, height)
+    if kind in ("large", "medium"):
+        places = _full(body) if kind == "large" else _medium(body, game)
+        return _without(places, [name for name in places if name not in seen]), ()
+    divide = _small if kind == "small" else _tiny
+    places = divide(body, game)
+    sharing = _sharing(places, seen)
+    row = len(sharing) > 1
+    if row:
+        places = divide(body._replace(height=body.height - 1), game)
+        sharing = _sharing(places, seen)
+    gone = [name for name in places if name not in seen and name != _SLOT]
+    places = _without(places, gone if sharing else [*gone, _SLOT])
+    top = body.y
+    if sharing:
+        slot = places.pop(_SLOT)
+        chosen = tab if tab in sharing else "curve" if "curve" in sharing else sharing[0]
+        places[chosen], top = slot, slot.y
+    if not row:
+        return places, ()
+    lower = {name: rect._replace(y=rect.y + 1) for name, rect in places.items() if rect.y >= top}
+    return places | lower | {"tabs": Rect(body.x, top, body.width, 1)}, sharing
+
+
+def _sharing(places: dict[str, Rect], seen: Collection[str]) -> tuple[str, ...]:
+    """The panels that have no place of their own."""
+    return tuple(name for name in PANELS if name in seen and name not in places)
+
+
+def _without(places: dict[str, Rect], names: Collection[str]) -> dict[str, Rect]:
+    """`places` without some of them, whose room goes to those beside them.
+
+    Every arrangement here is made by cuts from edge to edge, one inside the other. So on one side of every place at
+    least those that touch it have exactly its edge in common, and can be drawn out over it.
+    """
+    places = dict(places)
+    for name in names:
+        gone = places.pop(name)
+        sides = [side for side in _sides(places, gone) if side]
+        for grown, rect in min(sides, key=lambda side: min(map(_reluctance, side)), default={}).items():
+            places[grown] = rect
+    return places
+
+
+def _sides(places: dict[str, Rect], gone: Rect) -> list[dict[str, Rect]]:
+    """For each side of `gone` those that have exactly that edge in common with it, drawn out over it."""
+    right, bottom = gone.x + gone.width, gone.y + gone.height
+    within_rows = {n: r for n, r in places.items() if r.y >= gone.y and r.y + r.height <= bottom}
+    within_columns = {n: r for n, r in places.items() if r.x >= gone.x and r.x + r.width <= right}
+    left_of = {n: r._replace(width=r.width + gone.width) for n, r in within_rows.items() if r.x + r.width == gone.x}
+    right_of = {n: r._replace(x=gone.x, width=r.width + gone.width) for n, r in within_rows.items() if r.x == right}
+    above = {
+        n: r._replace(height=r.height + gone.height) for n, r in within_columns.items() if r.y + r.height == gone.y
+    }
+    below = {n: r._replace(y=gone.y, height=r.height + gone.height) for n, r in within_columns.items() if r.y == bottom}
+    return [
+        *(side if sum(r.height for r in side.values()) == gone.height else {} for side in (left_of, right_of)),
+        *(side if sum(r.width for r in side.values()) == gone.width else {} for side in (above, below)),
+    ]
+
+
+def _reluctance(name: str) -> int:
+    return _WILLING.index(name) if name in _WILLING else 0
 
 
 def _rows(area: Rect, *heights: int) -> list[Rect]:
@@ -151,30 +235,25 @@ def _medium(body: Rect, game: int) -> dict[str, Rect]:
     }
 
 
-def _small(body: Rect, tab: str, game: int) -> tuple[dict[str, Rect], tuple[str, ...]]:
+def _small(body: Rect, game: int) -> dict[str, Rect]:
     """Speed on top, the game at the left, one other panel at the right; more rows below where the terminal is tall."""
-    if body.height >= 36:
-        throughput, tabs, upper, lower = _rows(body, 5 if body.height - 21 >= game else 3, 1, 0, 15)
+    if body.height >= 35:
+        throughput, upper, lower = _rows(body, 5 if body.height - 20 >= game else 3, 0, 15)
         phases, replay = _columns(lower, body.width // 2, 0)
         fixed = {"phases": phases, "replay": replay}
     else:
-        throughput, tabs, upper = _rows(body, 5 if body.height - 6 >= game else 3, 1, 0)
+        throughput, upper = _rows(body, 5 if body.height - 5 >= game else 3, 0)
         fixed = {}
     episode, slot = _columns(upper, 38, 0)
     if slot.width >= 78 and not fixed:
         curve, slot = _columns(slot, slot.width // 2, 0)
         fixed["curve"] = curve
-    sharing = tuple(name for name in PANELS[2:] if name not in fixed)
-    chosen = tab if tab in sharing else sharing[0]
-    return {"throughput": throughput, "tabs": tabs, "episode": episode, chosen: slot} | fixed, sharing
+    return {"throughput": throughput, "episode": episode, _SLOT: slot} | fixed
 
 
-def _tiny(body: Rect, tab: str) -> tuple[dict[str, Rect], tuple[str, ...]]:
+def _tiny(body: Rect, game: int) -> dict[str, Rect]:
     """One panel at a time, with the speed above it where there is room."""
-    if body.height >= 18:
-        throughput, tabs, slot = _rows(body, 5, 1, 0)
-        sharing = PANELS[1:]
-        chosen = tab if tab in sharing else "curve"
-        return {"throughput": throughput, "tabs": tabs, chosen: slot}, sharing
-    tabs, slot = _rows(body, 1, 0)
-    return {"tabs": tabs, tab if tab in PANELS else "curve": slot}, PANELS
+    if body.height < 17:
+        return {_SLOT: body}
+    throughput, slot = _rows(body, 5, 0)
+    return {"throughput": throughput, _SLOT: slot}

@@ -10,7 +10,8 @@ from textual.geometry import NULL_OFFSET, NULL_SPACING, Region, Size
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.widget import Widget
 
-from perx_tui.tui.arrangement import PANELS, Arrangement, arrange
+from perx_tui.tui.arrangement import PANELS, Arrangement, SizeClass, arrange, size_class
+from perx_tui.tui.layouts import PanelLayout, standard
 from perx_tui.tui.panel import Lines, Panel
 from perx_tui.tui.panels.curve import Curve
 from perx_tui.tui.panels.episode import Episode
@@ -53,8 +54,10 @@ class Dashboard(Widget):
     def __init__(self, palette: Palette) -> None:
         super().__init__(id="dashboard")
         self.arrangement = Arrangement({})
+        self.layouts = standard()
         self.tab = "curve"
         self.maximized: str | None = None
+        self._kind: SizeClass | None = None
         self.failure = False
         self.picture_rows = 14
         self._places = _Places()
@@ -105,6 +108,9 @@ class Dashboard(Widget):
 
     def arrangement_for(self, size: Size) -> Arrangement:
         """Where everything belongs at a size."""
+        kind = size_class(*size)
+        if size and kind != self._kind:
+            self._adopt(kind)
         return arrange(
             size.width,
             size.height,
@@ -112,7 +118,16 @@ class Dashboard(Widget):
             maximized=self.maximized,
             failure=self.failure,
             picture_rows=self.picture_rows,
+            hidden=self.layouts[kind].hidden,
         )
+
+    def _adopt(self, kind: SizeClass) -> None:
+        """Another class of sizes: what is in front is what was chosen for it, or stays. What fills the screen stays in
+        any case once there is something to see: nobody loses it by dragging a window."""
+        if self._kind is None:
+            self.maximized = self.layouts[kind].maximized
+        self._kind = kind
+        self.tab = self.layouts[kind].tab or self.tab
 
     def rearrange(self, size: Size | None = None) -> None:
         """Work out who is seen where; widgets that are not placed are hidden and cost nothing."""
@@ -138,16 +153,38 @@ class Dashboard(Widget):
             self.rearrange()
 
     def go_to(self, name: str) -> None:
-        """Bring a panel into sight and give it the focus."""
+        """Bring a panel into sight, out of hiding too, and give it the focus."""
         if name not in self.arrangement.places:
             if self.maximized is not None:
-                self.maximized = name
+                self.maximized = self._chosen_layout.maximized = name
+            self._chosen_layout.hidden.discard(name)
             self.tab = name
             self.failure = False
             self.rearrange()
+            if name in self.arrangement.tabs:
+                self._chosen_layout.tab = name
         self.panels[name].focus(scroll_visible=False)
 
     def maximize(self, name: str | None) -> None:
         """Give one panel the whole body, or with None everyone their place."""
-        self.maximized = name
+        self.maximized = self._chosen_layout.maximized = name
         self.rearrange()
+
+    def hide(self, name: str) -> bool:
+        """Take a panel from the arrangements of this class of sizes; False for the last one, which stays."""
+        if self._chosen_layout.hidden | {name} == set(PANELS):
+            return False
+        self._chosen_layout.hidden.add(name)
+        self.maximize(None)
+        return True
+
+    def reset(self) -> None:
+        """The standard layout for this class of sizes."""
+        self.layouts[self._kind or "small"] = PanelLayout()
+        self.tab = "curve"
+        self.maximize(None)
+
+    @property
+    def _chosen_layout(self) -> PanelLayout:
+        """What is chosen for the present class of sizes."""
+        return self.layouts[self._kind or "small"]

@@ -63,8 +63,10 @@ KEYS: tuple[Key, ...] = (
         for number, (name, title) in enumerate(((name, TITLES[name]) for name in PANELS), start=1)
     ),
     Key("tab", "tab", "next panel", "Next panel (shift: back)", PANEL),
-    Key("f,enter", "f enter", "maximize", "Maximize the panel", PANEL, "maximize", 10, "Maximize the panel"),
-    Key("escape", "esc", "restore", "Show all panels again", PANEL, "restore", 0, "Show all panels"),
+    Key("f,enter", "f esc", "maximize", "Maximize, show all again", PANEL, "maximize", 10, "Maximize the panel"),
+    Key("escape", "", "restore", "Show all panels again", PANEL, "restore", 0, "Show all panels"),
+    Key("h", "h 0", "hide", "Hide it, standard layout", PANEL, "hide", 17, "Hide the panel"),
+    Key("0", "", "", "The standard layout", PANEL, "reset_layout", 0, "Standard layout"),
     Key("up,down,pageup,pagedown,home,end", "↑ ↓", "scroll", "Scroll the log", PANEL),
     Key("p", "p", "replay", "What is replayed, and why", SCREEN, "prioritization", 5, "Prioritization screen"),
     Key("g", "g", "charts", "Any metric as a chart", SCREEN, "chart", 13, "Charts"),

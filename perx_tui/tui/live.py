@@ -29,7 +29,7 @@ from perx_tui.tui.painting import Painter
 from perx_tui.tui.pending import Pending
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.playback import Playback
-from perx_tui.tui.remembered import ChartMemory, Welcome
+from perx_tui.tui.remembered import ChartMemory, LayoutMemory, Welcome
 from perx_tui.tui.replay_past import ReplayPast
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
@@ -84,6 +84,7 @@ class LiveApp(App[Result]):
         hung_up: Callable[[], bool] = lambda: False,
         cost: Callable[[], str] = lambda: "",
         chart_memory: ChartMemory | None = None,
+        layout_memory: LayoutMemory | None = None,
         welcome: Welcome | None = None,
         budget: float = 1.0,
         used: Callable[[], float] = time.thread_time,
@@ -140,6 +141,9 @@ class LiveApp(App[Result]):
         self.palette = self._make_palette()
         self.painter = Painter(self, clock)
         self.dashboard = Dashboard(self.palette)
+        self._layout_memory = layout_memory or LayoutMemory(None)
+        if problem := self._layout_memory.load(self.dashboard.layouts):
+            self._notice, self._notice_until = problem, clock() + 2 * _NOTICE_SECONDS
 
     # ---- life ----
 

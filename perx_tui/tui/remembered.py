@@ -8,8 +8,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from perx_tui.tui.chart_choice import MOST, SMOOTHING, Choice
+from perx_tui.tui.layouts import Layouts, from_record, to_record
 
 _MOST_BYTES = 16_384
 _LONGEST_KEY = 120
@@ -62,15 +64,10 @@ class ChartMemory:
         then `choice` stays as it is."""
         if self.path is None:
             return ""
-        try:
-            with self.path.open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            return f"the charts of the last time cannot be read: {error.strerror or error} ({self.path})"
-        problem = "it is too large" if len(data) > _MOST_BYTES else _take(choice, data)
-        return f"{self.path} is passed over: {problem}; pin metrics anew to replace it" if problem else ""
+        kept, problem = _read(self.path, "the charts")
+        if kept is not None:
+            problem = _take(choice, kept)
+        return _passed_over(self.path, problem, "pin metrics anew to replace it") if problem else ""
 
     def save(self, choice: Choice) -> str:
         """Keep what is shown; what went wrong, in one line. The file is replaced in one step."""
@@ -83,22 +80,77 @@ class ChartMemory:
             "stacked": choice.stacked,
             "smoothing": choice.smoothing,
         }
-        temporary = self.path.with_name(f".charts-{os.getpid()}.json")
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
-            os.replace(temporary, self.path)
-        except OSError as error:
-            return f"the pinned metrics cannot be remembered: {error.strerror or error} ({self.path})"
-        return ""
+        problem = _replace(self.path, kept)
+        return f"the pinned metrics cannot be remembered: {problem}" if problem else ""
 
 
-def _take(choice: Choice, data: bytes) -> str:
-    """Fill `choice` from the file's text; why it will not do, empty when it does. All of it is taken or nothing."""
+class LayoutMemory:
+    """The same for the arrangement of the panels, in layout.json."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.path = None if folder is None else folder / "layout.json"
+        self._kept: object = {}
+
+    def load(self, layouts: Layouts) -> str:
+        """Take over the layouts of the last time; a warning of one line when the file will not do, and then `layouts`
+        stay as they are."""
+        if self.path is None:
+            return ""
+        kept, problem = _read(self.path, "the layout")
+        if kept is not None:
+            try:
+                layouts.update(from_record(kept))
+            except ValueError as fault:
+                problem = str(fault)
+        self._kept = to_record(layouts) if not problem else None
+        return _passed_over(self.path, problem, "0 puts the standard layout in its place") if problem else ""
+
+    def save(self, layouts: Layouts) -> str:
+        """Keep them where they have changed; what went wrong, in one line."""
+        record = to_record(layouts)
+        if self.path is None or record == self._kept:
+            return ""
+        self._kept = record
+        problem = _replace(self.path, record)
+        return f"the layout cannot be remembered: {problem}" if problem else ""
+
+
+def _read(path: Path, what: str) -> tuple[Any, str]:
+    """What the JSON file holds, or None and why it will not do; None and nothing where there is no file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"{what} of the last time cannot be read: {error.strerror or error}"
+    if len(data) > _MOST_BYTES:
+        return None, "it is too large"
     try:
         kept = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
-        return "it is not JSON"
+        return None, "it is not JSON"
+    return (kept, "") if kept is not None else (None, "it is not a JSON object")
+
+
+def _passed_over(path: Path, problem: str, remedy: str) -> str:
+    return f"{path} is passed over: {problem}; {remedy}"
+
+
+def _replace(path: Path, kept: object) -> str:
+    """Write the file in one step; what went wrong."""
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}.json")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        return f"{error.strerror or error} ({path})"
+    return ""
+
+
+def _take(choice: Choice, kept: object) -> str:
+    """Fill `choice` from what the file holds; why it will not do, empty when it does. All of it is taken or nothing."""
     if not isinstance(kept, dict):
         return "it is not a JSON object"
     pinned = kept.get("pinned", choice.pinned)

@@ -13,7 +13,7 @@ from perx_tui.tui.ending import ending_signals
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
 from perx_tui.tui.pace import SLOW_LINK_FPS, SLOW_LINK_REFRESH, screen_time
-from perx_tui.tui.remembered import ChartMemory, Welcome, config_folder
+from perx_tui.tui.remembered import ChartMemory, LayoutMemory, Welcome, config_folder
 from perx_tui.tui.source import Session
 from perx_tui.tui.terminal import guarded, hung_up
 from perx_tui.tui.theme import DARK
@@ -73,6 +73,7 @@ def run_app(
             backlog=backlog,
             hung_up=lambda: terminal.gone or hung_up(stdin),
             chart_memory=ChartMemory(config_folder()),
+            layout_memory=LayoutMemory(config_folder()),
             welcome=Welcome(config_folder()),
             cost=Meter(lambda: terminal.bytes_written, used=screen_time).text,
             budget=budget,

@@ -223,8 +223,8 @@ async def test_question_mark_shows_every_key_of_the_table() -> None:
     async with staged(FakeSession(), (80, 24)) as stage:
         await stage.press("question_mark")
         assert isinstance(stage.app.screen, HelpScreen)
-        for key in KEYS:
-            assert key.help in stage.text
+        for key in (key for key in KEYS if key.display):
+            assert f"{key.display}  {key.help}" in stage.text
         await stage.press("escape")
         assert not isinstance(stage.app.screen, HelpScreen)
 
