@@ -15,12 +15,13 @@ from torch import Tensor
 import c_envs
 from engine.collector import CollectionAbandoned, Collector
 from engine.grouped_collector import TIMED_EVERY, GroupedCollector, waited_for
-from engine.lanes import Laps
+from engine.lanes import CudaLanes, Laps
 from engine.phases import Timer
 from engine.policy import Policy
 from engine.resume import load_state, save_state
 from engine.rollout import RolloutBuffer
 from engine.trainer import Trainer
+from tests.engine.device.fake_cuda import FakeCuda, FakeStreams
 from tests.engine.device.host_lanes import CheckedBatch, HostLane, HostLanes, InFlight, Schedule, tensor_span
 from tests.engine.device.host_talk import HostTalk
 
@@ -133,6 +134,35 @@ def test_groups_change_nothing(
         cut += int(plain.buffer.truncations.sum())
     assert ended > 0
     assert cut > 0 or game in ("breakout", "multiagent")
+
+
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("graphs", [True, False])
+def test_a_horizon_on_streams_and_graphs_is_the_plain_one(
+    make_trainer: Make, make_plain: Make, monkeypatch: pytest.MonkeyPatch, graphs: bool, core: str
+) -> None:
+    """With the lanes that a GPU gets, over a stand-in for torch.cuda: what is recorded in one step holds in all."""
+    streams, cuda = FakeStreams(), FakeCuda(computes=True)
+    streams.install(monkeypatch)
+    cuda.install(monkeypatch)
+    monkeypatch.setattr(GroupedCollector, "_bind", lambda collector: collector._play_into(torch.zeros))
+    monkeypatch.setattr(CudaLanes, "host_memory", lambda lanes, *shape, dtype: torch.zeros(shape, dtype=dtype))
+    sets = ("env.agents=9", "env.config.max_steps=5", f"policy.core={core}")
+    trainer, plain = make_trainer(*sets), make_plain(*sets)
+    lanes = CudaLanes(torch.device("cuda", 0), graphs, pytest.fail)
+    trainer.collector = GroupedCollector(
+        trainer.batch, trainer.policy, trainer.buffer, trainer.action_generator, lanes, 3
+    )
+    value_more(trainer)
+    for _ in range(4):
+        trainer.collect()
+        plain.collect()
+        compare(trainer, plain)
+    recorded = [options["stream"] for options in cuda.recorded]
+    assert [recorded.count(stream) for stream in dict.fromkeys(recorded)] == ([3, 3, 3] if graphs else [])
+    assert cuda.replays == (3 * (4 * 16 - 1 + 4 - 1 + 4 * 4 - 1) if graphs else 0)
+    waited = [entry[1] for entry in streams.log if entry[0] == "wait"]
+    assert len(set(map(id, waited))) == 3, "one event a group, and nothing else is waited for"
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,56 +19,10 @@ from engine.policy import Policy
 from engine.profile import Profile
 from engine.rollout import RolloutBuffer
 from tests.engine.conftest import tiny_profile
-from tests.engine.device.fake_cuda import FakeCuda
+from tests.engine.device.fake_cuda import FakeCuda, FakeStreams
 from tests.engine.device.host_lanes import HostLanes
 
 CUDA = torch.device("cuda", 0)
-
-
-class FakeStreams:
-    """torch.cuda's streams and events, which note what they are asked; time passes by a second an event."""
-
-    def __init__(self) -> None:
-        self.log: list[tuple[Any, ...]] = []
-        self.now = 0.0
-
-    def install(self, patch: pytest.MonkeyPatch) -> None:
-        outer = self
-
-        class Stream:
-            def __init__(self, device: torch.device) -> None:
-                assert device == CUDA
-
-            def wait_stream(self, other: object) -> None:
-                outer.log.append(("follow", self, other))
-
-        class Event:
-            def __init__(self, enable_timing: bool = False) -> None:
-                self.timing = enable_timing
-
-            def record(self, stream: Stream) -> None:
-                outer.now += 1000
-                self.at = outer.now
-                outer.log.append(("record", self, stream))
-
-            def synchronize(self) -> None:
-                outer.log.append(("wait", self))
-
-            def elapsed_time(self, end: Any) -> float:
-                assert self.timing
-                assert end.timing
-                return float(end.at - self.at)
-
-        @contextlib.contextmanager
-        def stream(given: Stream) -> Iterator[None]:
-            outer.log.append(("open", given))
-            yield
-            outer.log.append(("close", given))
-
-        patch.setattr(torch.cuda, "Stream", Stream)
-        patch.setattr(torch.cuda, "Event", Event)
-        patch.setattr(torch.cuda, "stream", stream)
-        patch.setattr(torch.cuda, "current_stream", lambda device: ("current", device))
 
 
 @pytest.fixture
