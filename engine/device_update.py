@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from engine.advantages import AdvantageSettings, recordable_explained_variance
+from engine.advantages import recordable_explained_variance
 from engine.device_graph import GraphedCall
-from engine.learner import Learner, LearnerSettings
+from engine.learner import Learner
+from engine.live_settings import UpdateSettings
 from engine.phases import OnePhase
-from engine.replay import SamplingSettings, SegmentSampler
+from engine.replay import SegmentSampler
 from engine.reuse import Reuse, clipped
 from engine.segments import Experience, Segments
 
@@ -39,18 +40,6 @@ ROWS = 64
 """Minibatches that a log has room for at first."""
 KEPT = 2
 """Recordings that are kept: with agents that sit steps out, iterations with and without such steps take turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateSettings:
-    """What a minibatch is learned with. `segments` are drawn by `scheme` for their `metric`."""
-
-    scheme: str
-    metric: str
-    segments: int
-    advantages: AdvantageSettings
-    sampling: SamplingSettings
-    learning: LearnerSettings
 
 
 class DeviceUpdate:

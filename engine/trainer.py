@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import c_envs
-from engine.advantages import AdvantageSettings, explained_variance
+from engine import live_settings
+from engine.advantages import explained_variance
 from engine.collector import CollectionAbandoned, Gate
 from engine.device_choice import make_batch, make_collector
-from engine.device_update import DeviceUpdate, UpdateSettings
+from engine.device_update import DeviceUpdate
 from engine.devices import worker_count
 from engine.guard import Guard, MinibatchFault
-from engine.learner import Learner, LearnerSettings
-from engine.losses import LossSettings
+from engine.learner import Learner
 from engine.optimizer import Optimizer, OptimizerSettings
 from engine.parallel import Workers
 from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
@@ -31,7 +31,7 @@ from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
 from engine.reuse import Reuse, clipped, reuse_statistics
 from engine.rollout import RolloutBuffer
-from engine.schedules import annealed_beta, learning_rate_factor
+from engine.schedules import learning_rate_factor
 from engine.segments import Experience, Segments
 from engine.snapshot import ReplayView
 
@@ -188,50 +188,22 @@ class Trainer:
             self.compute_advantages()
             self.update(self.draw())
         else:
-            self.explained_variance = self.recorded.learn(self.experience, self.update_settings(), self.reuse)
+            rates = self.optimizer.next_rates(*self.learning_rates(), self.profile.train.weight_decay)
+            settings = live_settings.update(self.profile, self.progress, rates)
+            self.explained_variance = self.recorded.learn(self.experience, settings, self.reuse)
             self.timer.lap("train/update")
 
     def compute_advantages(self) -> None:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""
         fresh = self.experience.stores[0]
-        self.experience.compute_advantages(self.advantage_settings())
+        self.experience.compute_advantages(live_settings.advantages(self.profile))
         if self.explained_variance is None:
             self.explained_variance = explained_variance(fresh.advantages, fresh.values, fresh.masks)
         self.timer.lap("train/advantage")
 
-    def advantage_settings(self) -> AdvantageSettings:
-        """How advantages are computed now."""
-        train = self.profile.train
-        return AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip)
-
-    def learner_settings(self) -> LearnerSettings:
-        """What a minibatch is trained towards now."""
-        train = self.profile.train
-        loss = LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef)
-        return LearnerSettings(loss, train.max_grad_norm)
-
-    def update_settings(self) -> UpdateSettings:
-        """All that a recorded minibatch is learned with."""
-        replay = self.profile.replay
-        rates = self.optimizer.next_rates(*self.learning_rates(), self.profile.train.weight_decay)
-        return UpdateSettings(
-            scheme=replay.scheme,
-            metric=replay.metric,
-            segments=self.segments_per_minibatch,
-            advantages=self.advantage_settings(),
-            sampling=self.sampling_settings(),
-            learning=replace(self.learner_settings(), rates=rates),
-        )
-
     def sampling_settings(self) -> SamplingSettings:
         """The sampler's settings as they stand at this step."""
-        replay = self.profile.replay
-        return SamplingSettings(
-            alpha=replay.alpha,
-            beta=annealed_beta(replay.beta0, self.progress),
-            replacement=replay.replacement,
-            normalize_weights=replay.normalize_weights,
-        )
+        return live_settings.sampling(self.profile, self.progress)
 
     def metric(self) -> Tensor:
         """Priority metric [S] of every segment by its present advantages."""
@@ -257,7 +229,7 @@ class Trainer:
         """One optimizer step on the drawn segments; their values and ratios are written back."""
         self.optimizer.set_rates(*self.learning_rates(), self.profile.train.weight_decay)
         try:
-            ratios = self.learner.update(self.experience, drawn, self.learner_settings(), self.timer)
+            ratios = self.learner.update(self.experience, drawn, live_settings.learning(self.profile), self.timer)
         except MinibatchFault as fault:
             self.guard.meet_minibatch(fault)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.segments import Experience, Segments, concatenate
+from engine.segments import Experience, Minibatch, Segments, concatenate
 from engine.trainer import Trainer
 from engine.viewing import replay_states, view_segment
 
@@ -173,6 +173,46 @@ def test_a_replayed_segment_shows_the_very_states_that_training_saw(make_trainer
             ended += int(store.done[:-1, place].sum())
     if name == "breakout.toml":
         assert ended > 0, "no episode ended inside a segment: the test proves too little"
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_only_fresh_segments_of_several_agents_can_be_played_again(make_trainer: Make, joined: bool) -> None:
+    """Of kept ones the other agents' actions are gone; there are as many kept as fresh ones here."""
+    trainer = make_trainer("replay.factor=1", name="multiagent.toml")
+    for _ in range(3):
+        trainer.iterate()
+    experience, horizon = trainer.experience, trainer.buffer.horizon
+    assert len(experience) == 2 * experience.fresh
+    if joined:
+        experience.join(None)
+    for index in range(len(experience)):
+        store, place = experience.locate(index)
+        states, observations = replay_states(trainer, store, place)
+        if index < experience.fresh:
+            assert observations.tobytes() == np.ascontiguousarray(store.observations[:, place].numpy()).tobytes()
+        else:
+            assert states == [b""] * horizon
+
+
+def test_joined_segments_are_those_of_the_stores() -> None:
+    """Gathered, written back and located alike; over the tensors of an older join nothing new is made."""
+    apart, together = (Experience(make_segments(4, 2), make_segments(3, 1)) for _ in range(2))
+    together.join(None)
+    first = together.stores[0]
+    chosen = torch.tensor([1, 1, 3, 4, 6])
+    for experience in (apart, together):
+        experience.write_back(chosen, torch.full((5, 5), -1.0), torch.full((5, 5), 2.0))
+    for field in fields(Minibatch):
+        one, other = getattr(apart.gather(chosen), field.name), getattr(together.gather(chosen), field.name)
+        assert one is other is None or torch.equal(one, other), field.name
+    for index in range(7):
+        (store, place), (joined, same) = apart.locate(index), together.locate(index)
+        assert torch.equal(store.values[:, place], joined.values[:, same])
+    again = Experience(make_segments(4, 3), make_segments(3, 2))
+    expected = [*again.stores[0].values[0].tolist(), *again.stores[1].values[0].tolist()]
+    again.join(first)
+    assert again.stores[0].values.data_ptr() == first.values.data_ptr()
+    assert first.values[0].tolist() == expected
 
 
 def test_a_segment_view_shows_the_one_asked_for(make_trainer: Make) -> None:

@@ -14,19 +14,19 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from engine.advantages import AdvantageSettings, explained_variance, recordable_explained_variance
-from engine.device_update import KEPT, ROWS, DeviceUpdate, UpdateSettings, fill_numbers, split_numbers
-from engine.learner import Learner, LearnerSettings
-from engine.losses import LossSettings
+from engine import live_settings
+from engine.advantages import explained_variance, recordable_explained_variance
+from engine.device_update import KEPT, ROWS, DeviceUpdate, fill_numbers, split_numbers
+from engine.learner import Learner
 from engine.optimizer import Optimizer, OptimizerSettings
 from engine.parallel import Workers
 from engine.policy import Policy
-from engine.replay import SamplingSettings, SegmentSampler
+from engine.replay import SegmentSampler
 from engine.rollout import RolloutBuffer
 from engine.segments import Experience
 from engine.trainer import Trainer
 from tests.engine.conftest import tiny_profile
-from tests.engine.device.tape import TapeRecorder
+from tests.engine.device.tape import WAITS, TapeRecorder
 from tests.engine.device.update_cases import EDITS, SCHEMES, STRUCTURAL, Pair, assert_iterate_alike
 
 Make = Callable[..., Trainer]
@@ -225,6 +225,32 @@ def test_what_cannot_be_recorded_runs_as_it_is(make_trainer: Make, recorder: Tap
     assert recorder.replays == 0
 
 
+class Reads(TorchDispatchMode):
+    """Counts how often the host waits for the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        if any(word in func.name() for word in WAITS if word != "lift_fresh"):
+            self.found.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_surrounds_a_launch_does_not_wait_either(make_pair: Callable[..., Pair], scheme: str) -> None:
+    recorded, plain = make_pair("replay.factor=0.5", f"replay.scheme={scheme}")
+    for trainer in (recorded, plain):
+        for _ in range(2):
+            trainer.iterate()
+        trainer.collect()
+        with Reads() as reads:
+            for _ in trainer.minibatches():
+                trainer.learn()
+        assert bool(reads.found) == (trainer is plain), reads.found
+
+
 def test_a_launch_tells_one_phase(make_pair: Callable[..., Pair]) -> None:
     recorded, _ = make_pair()
     metrics = recorded.iterate().metrics
@@ -277,19 +303,8 @@ def meta_update(*sets: str, masked: bool, older: bool) -> Callable[[], None]:
         buffers[0].masks = buffers[0].live.float()
     experience = Experience(buffers[0].segments(2), buffers[1].segments(1) if older else None)
     sampler.start_iteration(len(experience))
-    replay, train = profile.replay, profile.train
-    settings = UpdateSettings(
-        replay.scheme,
-        replay.metric,
-        3,
-        AdvantageSettings(train.gamma, train.gae_lambda, train.rho_clip, train.c_clip),
-        SamplingSettings(replay.alpha, 0.5, replay.replacement, replay.normalize_weights),
-        LearnerSettings(
-            LossSettings(train.clip, train.value_clip, train.value_coef, train.entropy_coef),
-            train.max_grad_norm,
-            optimizer.next_rates(0.1, 0.01, 0.001),
-        ),
-    )
+    replay = profile.replay
+    settings = live_settings.update(profile, 0.5, optimizer.next_rates(0.1, 0.01, 0.001))
     update = DeviceUpdate(learner, sampler, meta, pytest.fail)
     sampler.use_scheme(replay.scheme)
     update._ready(experience, 3)
