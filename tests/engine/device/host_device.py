@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,22 +32,27 @@ def host_program(program: DeviceProgram, table: str, folder: Path) -> CudaLaunch
 
     `host_launches` and `host_stream` of its driver tell how often it was called and on which stream last.
     """
+    library = build(program, [table, "host_driver.h"], ["-O2", "-shared", "-fPIC"], folder)
+    driver = ctypes.CDLL(str(library))
+    return CudaLauncher(driver, b"machine code", lambda: HOST_STREAM, program.kernels, program.threads)
+
+
+def build(program: DeviceProgram, after: Sequence[str], flags: Sequence[str], folder: Path) -> Path:
+    """The program with the headers `after` it, built in `folder` by a compiler of the host that knows its macros."""
     if COMPILER is None:
         pytest.skip("no C++ compiler here to build the device's kernels for the host")
     folder.mkdir(parents=True, exist_ok=True)
     for header, text in program.headers.items():
         (folder / header).write_text(text)
     name = program.name.partition(".")[0]
-    source, library, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
-    source.write_text(f'{program.source}#include "{table}"\n#include "host_driver.h"\n')
-    flags = ["-std=c++17", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
-    flags += ["-shared", "-fPIC"]
+    source, built, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
+    source.write_text(program.source + "".join(f'#include "{header}"\n' for header in after))
+    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
     places = [f"-I{folder}", f"-I{here}", "-include", str(here / "host_device.h")]
-    command = [COMPILER, *flags, *places, str(source), "-o", str(library)]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
-    driver = ctypes.CDLL(str(library))
-    return CudaLauncher(driver, b"machine code", lambda: HOST_STREAM, program.kernels, program.threads)
+    command = [COMPILER, "-std=c++17", "-ffp-contract=off", *strict, *flags, *places, str(source), "-o", str(built)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return built
 
 
 def device_buffers(batch: DeviceBatch) -> dict[str, torch.Tensor]:

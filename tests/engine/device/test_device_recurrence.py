@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import math
 import struct
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from engine.errors import DeviceError
 from engine.lstm import LSTM
 from engine.policy import Policy
 from engine.trainer import Trainer
-from tests.engine.device.host_device import HOST_STREAM, host_program
+from tests.engine.device.host_device import HOST_STREAM, build, host_program
 from tests.engine.device.recurrent_cases import (
     CORES,
     SHAPES,
@@ -186,6 +188,16 @@ def test_the_gates_are_right_and_finite_far_out(kernels: Recurrence) -> None:
     expected = torch.sigmoid(f) * 0.5 + torch.sigmoid(i) * torch.tanh(g)
     torch.testing.assert_close(after[0].double(), expected, atol=3e-7, rtol=0)
     torch.testing.assert_close(output[0].double(), torch.sigmoid(o) * torch.tanh(expected), atol=3e-7, rtol=0)
+
+
+def test_nothing_is_read_or_written_beside_the_arrays(tmp_path: Path) -> None:
+    """Of sizes that fill no block of threads and no run of steps that are loaded together."""
+    headers = ["host_recurrence.h", "host_driver.h", "recurrence_bounds.h"]
+    program = build(recurrence_program(), headers, ["-O1", "-g", "-fsanitize=address,undefined"], tmp_path)
+    # Looking for leaks, which there are none to look for, is not allowed in every container.
+    options = {"ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run([program], env=options, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("core", ["lstm", "mingru"])
