@@ -181,6 +181,11 @@ class LiveApp(App[Result]):
         if self._event_loop is not None and not self._event_loop.is_closed():
             self._event_loop.call_soon_threadsafe(self.exit, result)
 
+    @property
+    def leaving(self) -> bool:
+        """The app ends, or is about to."""
+        return self._left is not None or not self.is_running
+
     # ---- refreshing ----
 
     def _paced_tick(self) -> None:

@@ -145,6 +145,21 @@ def test_a_terminal_that_goes_away_ends_the_screen_and_nothing_else(warned: bool
     assert (tmp_path / "result").read_text() == "hangup"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigcont_at_any_moment_of_the_end_does_not_keep_it(number: signal.Signals, tmp_path: Path) -> None:
+    """A terminal that goes away sends SIGCONT behind its SIGHUP: handled while a thread is waited for, it must not wait
+    for the same thread again."""
+    with start(80, 24, "quiet", str(tmp_path / "result")) as terminal:
+        terminal.wait_for("running")
+        terminal.signal(number)
+        end = time.monotonic() + 20
+        while terminal.process.poll() is None and time.monotonic() < end:
+            terminal.signal(signal.SIGCONT)
+            terminal.pump(0.002)
+        assert terminal.process.poll() == 0
+    assert (tmp_path / "result").read_text() == ("hangup" if number == signal.SIGHUP else "sigterm")
+
+
 def test_a_fault_of_the_screen_gives_the_terminal_back_and_is_told(tmp_path: Path) -> None:
     """The run is not lost with the screen: the caller learns that it has crashed and goes on."""
     with start(80, 24, "faulty", str(tmp_path / "result")) as terminal:
