@@ -42,7 +42,8 @@ def table(
 ) -> tuple[Line, list[Line]]:
     """The heading and a line for each group, in `width` cells; `letters` are (letter, hue) by group."""
     columns = _columns(comparison, differences_first)
-    longest = max(len(group.label) for group in comparison.groups)
+    names = [wording.named(group) for group in comparison.groups]
+    longest = max(map(len, names))
     kept: list[Column] = []
     room = width - 2 - min(longest, _LABEL)
     for column in columns:
@@ -59,8 +60,8 @@ def table(
         size = number + (interval + 1 if interval else 0)
         head.append((" " * _GAP + column.heading.rjust(number).ljust(size), "dim"))
     lines: list[Line] = []
-    for index, (group, (letter, hue)) in enumerate(zip(comparison.groups, letters, strict=True)):
-        parts: list[Part] = [(letter, f"{hue}+"), (" " + shorten(group.label, label).ljust(label), "text")]
+    for index, (name, (letter, hue)) in enumerate(zip(names, letters, strict=True)):
+        parts: list[Part] = [(letter, f"{hue}+"), (" " + shorten(name, label).ljust(label), "text")]
         for column in kept:
             number, interval = column.widths
             value, ends = column.cells[index]

@@ -49,6 +49,12 @@ def reached(group: RunGroup) -> str:
     return f"{group.threshold.reached} of {group.threshold.runs}" if group.threshold else spell.UNKNOWN
 
 
+def named(group: RunGroup) -> str:
+    """What a group is called on the screen: a single run also by the name under which people know it."""
+    name = group.runs[0].name
+    return group.label if len(group.runs) > 1 or name in group.label else f"{name}: {group.label}"
+
+
 def headline(comparison: Comparison) -> str:
     """What is compared where, in one line."""
     runs = sum(len(group.runs) for group in comparison.groups)

@@ -325,7 +325,7 @@ class LiveApp(App[Result]):
 
     def hover(self, panel: str, row: str, x: int) -> None:
         """The pointer stands at column `x` of a panel's row: say in the last line what the figure there means."""
-        if (panel, row, x) == self._pointed:
+        if (panel, row, x) == self._pointed or self._backlog():
             return
         self._pointed = panel, row, x
         subject = self._full.subject if self._full is not None else panel

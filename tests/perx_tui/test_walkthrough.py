@@ -143,15 +143,14 @@ def saves_and_leaves(stranger: Stranger, run: Path) -> None:
 
 def comes_back(stranger: Stranger) -> None:
     """Without a name `attach` finds the run that trains, with its whole past; nobody is new any more."""
-    stranger.sees("running", "second", "learning curve score", "space pause ? help q quit")
+    stranger.sees("running", "second", "space pause ? help q quit")
+    stranger.presses("3", "learning curve score")
     stranger.finds("improving|no change|getting worse")
 
 
 def compares(stranger: Stranger) -> None:
     """Both runs over one another, and what the figures mean."""
-    stranger.sees(
-        "COMPARE episode/score", "2 runs", "A total_steps=12800", "area − A", "first (finished) has 12,800 steps"
-    )
+    stranger.sees("COMPARE episode/score", "2 runs", "A first: ", "B second: ", "area − A")
     stranger.presses("i", "what the figures mean · episode/score", "this is what a run is judged by")
     stranger.terminal.press("q")
     assert stranger.terminal.wait(PATIENCE) == 0

@@ -143,10 +143,10 @@ async def test_groups_that_do_not_fit_can_be_reached(tmp_path: Path) -> None:
     app = CompareApp(paths, group_runs([read_run(path) for path in paths]), "episode/score", "steps", None)
     async with on_screen(app, (80, 24)) as pilot:
         assert "↑↓ 1 to 8 of 15" in text(app)
-        assert "O alpha" not in text(app)
+        assert "O r14" not in text(app)
         shown = await press(pilot, *["down"] * 20)
         assert "↑↓ 8 to 15 of 15" in shown
-        assert "O alpha=0.875" in shown
+        assert "O r14: alpha=0.875" in shown
 
 
 async def test_a_range_that_the_runs_do_not_share_is_told_in_place_of_the_chart(tmp_path: Path) -> None:
