@@ -138,8 +138,8 @@ class TerminalDriver(LinuxDriver):
 
     def _one_by_one(self, number: int, handle: Callable[[], None]) -> None:
         if getattr(self._app, "leaving", False):
-            # The terminal is being given back, or soon will be. To do it a second time amid the first would wait for a thread while it
-            # is waited for, without end; a terminal that goes away sends SIGCONT behind its SIGHUP.
+            # The terminal is being given back, or soon will be. To do it a second time amid the first would wait for a
+            # thread while it is waited for, without end; a terminal that goes away sends SIGCONT behind its SIGHUP.
             if number == signal.SIGTSTP:
                 os.kill(os.getpid(), signal.SIGSTOP)
             return
