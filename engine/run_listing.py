@@ -24,6 +24,8 @@ ENDED = ("finished", "failed", "stopped")
 
 _RUN_JSON_BYTES = 1 << 20
 _TEXT_LENGTH = 100
+_MOST = 2**63
+"""No step, seed or process has such a number; what has it was not written by a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,9 @@ def _text(value: object) -> str:
 def _integer(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if isinstance(value, int) or math.isfinite(value) else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return int(value) if abs(value) < _MOST else None
 
 
 def _number(value: object) -> float | None:

@@ -21,7 +21,7 @@ COMMANDS = {
     "plot": "curves of runs as a picture or a table, for reports",
     "study": "variants on tasks over seeds, and the table that compares them",
     "bench": "measure how fast training is on this machine",
-    "runs": "list the runs of a folder",
+    "runs": "the runs of a folder: look, attach, resume, play, compare, delete",
     "doctor": "what this machine, terminal and install can do, with what to mend",
     "profiles": "list the profiles that ship, or explain one's keys",
     "envs": "list the environments, or explain one's settings",

@@ -95,4 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _moment(seconds: float | None) -> str:
-    return spell.UNKNOWN if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    try:
+        return spell.UNKNOWN if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return spell.UNKNOWN  # whatever run.json holds

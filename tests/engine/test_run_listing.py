@@ -240,6 +240,8 @@ def test_whatever_the_files_hold_a_run_can_be_listed(
     for text in (info.name, info.state, info.profile, info.device, info.host):
         assert text.isprintable()
         assert "[" not in text
+    for number in (info.step, info.total_steps, info.seed, info.pid):
+        assert number is None or abs(number) < 2**63
 
 
 def test_names_with_escape_codes_or_markup_are_shown_as_escapes(root: Path) -> None:

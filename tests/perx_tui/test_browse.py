@@ -46,7 +46,7 @@ def test_list_attach_leave_play_and_delete_with_a_question(folder: Path) -> None
         terminal.press("q")
         terminal.wait_for("Leave")
         terminal.press("l")
-        terminal.wait_for("far goes on training")
+        terminal.wait_for("2 runs, 1 live")
         before = steps(far)
         terminal.press("d")
         terminal.wait_for("far is training; stop it first")

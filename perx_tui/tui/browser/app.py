@@ -81,6 +81,11 @@ class BrowserApp(App[Answer]):
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.exit, _CODES[ending])
 
+    @property
+    def leaving(self) -> bool:
+        """The app ends, or is about to."""
+        return self._left is not None or not self.is_running
+
     def tell(self, text: str) -> None:
         """A short message in the first line."""
         self._told += 1

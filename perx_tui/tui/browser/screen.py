@@ -30,7 +30,7 @@ _BESIDE, _SIDE = 170, 62
 _NAMES = 8
 
 Visit = Callable[[Sequence[str]], str]
-"""Runs another command with these options in place of the screen; answers with what it said last."""
+"""Runs another command with these options in place of the screen; answers with why it failed, if it did."""
 
 
 class RunsScreen(FullScreen):

@@ -1,7 +1,7 @@
 """Another command on this terminal while a screen of ours makes room for it.
 
 The command is a process of its own: a checkpoint that plays loads torch, seeds it and takes its threads, and none of
-that may touch a run that trains in this process. What it has to say at its end is caught and shown by the screen.
+that may touch a run that trains in this process. Why it failed, if it did, is caught and shown by the screen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from textual.app import App
 
 from perx_tui.detach import own_command
-from perx_tui.output import PROGRAM
+from perx_tui.output import FINISHED, INTERRUPTED, PROGRAM
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _STOPPING = (signal.SIGTSTP, signal.SIGCONT)
@@ -26,7 +26,7 @@ _LAST_BYTES = 4096
 
 
 def visit(app: App[Any], options: Sequence[str]) -> str:
-    """Run this program with `options` on the terminal of `app` until it ends; the last line of what it said."""
+    """Run this program with `options` on the terminal of `app` until it ends; why it failed, if it did, in one line."""
     with app.suspend():
         assert sys.__stdin__ is not None
         assert sys.__stdout__ is not None
@@ -34,14 +34,16 @@ def visit(app: App[Any], options: Sequence[str]) -> str:
 
 
 def run_on_terminal(command: Sequence[str], keys: int, screen: int) -> str:
-    """Run `command` with a terminal's descriptors for input and output; the last line of its standard error."""
+    """Run `command` with a terminal's descriptors for input and output; where it fails the last line that it said."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdin=keys, stdout=screen, stderr=said)
         with _waiting_for(process):
-            process.wait()
+            code = process.wait()
+        if code in (FINISHED, INTERRUPTED):
+            return ""
         said.seek(max(0, said.seek(0, 2) - _LAST_BYTES))
         lines = said.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].removeprefix(f"{PROGRAM}: ").strip() if lines else ""
+    return lines[-1].removeprefix(f"{PROGRAM}: ").strip() if lines else f"the command ended with code {code}"
 
 
 @contextmanager

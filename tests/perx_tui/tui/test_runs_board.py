@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_fakes import LEARNED, MANY, NOW, info
 
+from engine.run_listing import run_info
 from perx_tui.tui.browser.board import Board, Listing
 from perx_tui.tui.browser.columns import COLUMNS, LEAST_NAME, RUN_STATES, ago, fitting, ordered, state_text
 from perx_tui.tui.browser.describing import describe
@@ -182,6 +183,29 @@ def test_a_description_never_takes_more_room_than_there_is(run: object, size: tu
         lines = describe(run, details, NOW, width, height)  # type: ignore[arg-type]
         assert len(lines) <= height
         assert all(cells(line) <= width for line in lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    record=st.dictionaries(
+        st.sampled_from(("state", "created", "seed", "total_steps", "step", "profile", "host", "error", "pid")),
+        st.none() | st.integers() | st.floats(allow_nan=False) | st.just(10**400) | st.text(max_size=9),
+    )
+)
+def test_whatever_a_run_json_holds_it_can_be_shown_sorted_and_described(
+    record: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any-run"
+    path.mkdir(exist_ok=True)
+    (path / "run.json").write_text(json.dumps(record))
+    shown = board(run_info(path), *MANY)
+    details = read_details(path)
+    for column in range(len(COLUMNS)):
+        shown.sort(column)
+        assert len(shown.rows) == len(MANY) + 1
+    for run in shown.rows:
+        assert all(column.spell(run, NOW) for column in COLUMNS)
+        assert all(cells(line) <= 76 for line in describe(run, details, NOW, 76, 12))
 
 
 def test_a_description_has_facts_curve_events_and_the_error() -> None:
