@@ -174,11 +174,11 @@ def run_bench(
 
 
 def _report(sides: Sequence[_Side], compare: str | None, rate: float, tell: Callable[[str], None]) -> BenchReport:
-    """The figures, after what is left to measure: launches, then environments, rollout and update."""
+    """The figures, after what is left to measure: environments, rollout and update, and launches."""
     side, trainer, device = sides[0], sides[0].trainer, sides[0].device
-    launches = [count_launches(each.trainer.iterate, device, tell) for each in sides]
     tell("environments, rollout and update each alone")
     environments, rollout, update = _alone(trainer, device, tell)
+    launches = [count_launches(each.trainer.iterate, device, tell) for each in sides]
     profile, steps, median = trainer.profile, trainer.steps_per_iteration, statistics.median(side.seconds)
     train, policy, work = profile.train, profile.policy, flop_per_step(trainer)
     gathered, crossing = gathered_bytes_per_step(trainer), trainer.collector.crossing_bytes() / steps

@@ -23,6 +23,10 @@ KINDS = {
 }
 """Calls of the CUDA runtime and of the driver that queue work, and what they are counted as."""
 
+_LIBRARY = {"KINETO_LOG_LEVEL": "99", "DISABLE_CUPTI_LAZY_REINIT": "1", "TEARDOWN_CUPTI": "0"}
+"""What the profiler's library is told: no lines of its own on standard error, and to stay ready when it has been used,
+because where there are CUDA graphs it crashes when it is begun anew (with CUDA below 12.6)."""
+
 _VARIANT = re.compile(r"(_ptsz|_v\d+)+$")
 
 
@@ -32,12 +36,13 @@ def count_launches(
     """How often `work` has the host queue something on the GPU, by kind, from torch's profiler. What lies inside a
     graph is not counted: it is one launch.
 
-    None where nothing can be counted: on a CPU, or where the profiler cannot listen, and then `tell` hears why.
+    None where nothing can be counted: on a CPU, or where the profiler cannot listen, and then `tell` hears why. The
+    profiler stays in the way of what the process does afterwards: count last, when no more times are taken.
     """
     if device.type != "cuda":
         return None
-    # Otherwise the profiler's library writes lines of its own to standard error.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    for name, value in _LIBRARY.items():
+        os.environ.setdefault(name, value)
     try:
         profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
         profiler.start()

@@ -63,6 +63,18 @@ def test_beside_a_comparison_the_pairs_are_measured_by_turns(monkeypatch: pytest
     assert (beside.graphs, beside.launches) == (None, None)
 
 
+def test_launches_are_counted_when_all_times_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The profiler slows down what comes after it."""
+    order: list[str] = []
+    timed = bench._timed
+    monkeypatch.setattr(bench, "_timed", lambda *given: order.append("timed") or timed(*given))
+    monkeypatch.setattr(bench, "count_launches", lambda *given: order.append("counted") or {"kernels": 3, "copies": 2})
+    report = run_bench(tiny_profile(), repeats=2, compare="plain")
+    assert order.count("counted") == 2
+    assert order[-2:] == ["counted"] * 2
+    assert (report.launches, report.launches_per_iteration) == ({"kernels": 3, "copies": 2}, 5)
+
+
 def test_the_other_differs_by_one_switch() -> None:
     profile = tiny_profile("policy.core=mingru").for_device("cpu")
     plain = bench.other_profile(profile, "plain", torch.device("cpu"))
