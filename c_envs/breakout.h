@@ -453,7 +453,7 @@ static inline void breakout_spec(const double *settings, EnvSpec *spec) {
     spec->actions = spec->continuous ? 1 : BREAKOUT_ACTIONS;
     spec->agents = 1;
     spec->state_bytes = (int32_t)sizeof(BreakoutState);
-    spec->render_scales = 2;
+    spec->render_scales = 4;
     spec->truncation_steps = (int32_t)settings[2];
 }
 
@@ -494,7 +494,7 @@ static inline int breakout_valid(const BreakoutConfig *config, const BreakoutSta
            state->balls_fired == BREAKOUT_BALLS - state->balls_left + state->in_play;
 }
 
-/* One pixel is 16x12 at scale 1, 8x6 at scale 2, and shows what lies at its middle. */
+/* One pixel is 16x12 at scale 1, 4x3 at scale 4, and shows what lies at its middle. */
 static inline void breakout_render_size(const BreakoutConfig *config, int32_t scale, int32_t *rows, int32_t *columns) {
     (void)config;
     *rows = 14 * scale;

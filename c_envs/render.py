@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from c_envs import _native
 from c_envs.actions import action_name
-from c_envs.info import check, settings_tuple
+from c_envs.info import check, settings_tuple, spec
 
 ROLES: tuple[str, ...] = _native.roles()
 """Colour role names by role number."""
@@ -21,10 +21,13 @@ class Renderer:
     def __init__(self, name: str, config: Mapping[str, object] | None = None, seed: int = 0) -> None:
         """EnvironmentConfigError for a bad name or config."""
         self._name = name
-        self._native = _native.Renderer(name, settings_tuple(check(name, config or {})), seed)
+        settings = check(name, config or {})
+        self.scales = spec(name, settings).render_scales
+        """Pictures come in scales 1 .. `scales`."""
+        self._native = _native.Renderer(name, settings_tuple(settings), seed)
 
     def size(self, scale: int) -> tuple[int, int]:
-        """Rows and columns of the pictures of a scale, 1 .. the spec's render_scales."""
+        """Rows and columns of the pictures of a scale, 1 .. `scales`."""
         return self._native.size(scale)
 
     def render(self, state: bytes, scale: int) -> npt.NDArray[np.uint32]:

@@ -28,7 +28,7 @@ COLOURS = {
 """A colour for each role; those of the TUI's dark theme. A role not listed takes that of "text"."""
 
 EMPTY_ROLES = frozenset({"background", "floor", "seen"})
-"""Roles that stay blank where there are no colours."""
+"""Roles that stay blank where there are no colours; what an agent sees is dotted."""
 
 _UPPER_HALF = 0x2580
 
@@ -44,6 +44,7 @@ class Painter:
 
     def __init__(self, roles: Sequence[str], system: str | None) -> None:
         self._empty = [role in EMPTY_ROLES for role in roles]
+        self._lit = [role == "seen" for role in roles]
         self._foreground = [_sequence(role, system, foreground=True) for role in roles]
         self._background = [_sequence(role, system, foreground=False) for role in roles]
         self._plain = system is None
@@ -76,7 +77,8 @@ class Painter:
         if glyph != _UPPER_HALF:
             return chr(glyph)
         upper, lower = not self._empty[foreground], not self._empty[background]
-        return {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}[upper, lower]
+        blank = "·" if self._lit[foreground] or self._lit[background] else " "
+        return {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): blank}[upper, lower]
 
 
 def _sequence(role: str, system: str | None, foreground: bool) -> str:

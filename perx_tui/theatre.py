@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 KEYS = "space pause  s step  + faster  - slower  n next episode  q quit"
 LEAVE = ("q", "Q")
-SCALES = (1, 2)
-"""The sizes in which every environment draws itself."""
 
 
 def show(player: Player, episodes: int | None, fps: float) -> None:
@@ -72,7 +70,7 @@ class _Stage:
 
     def _picture(self, frame: Frame, columns: int, lines: int) -> list[str]:
         """The largest scale that fits, or words that say what would."""
-        sizes = {scale: self._renderer.size(scale) for scale in SCALES}
+        sizes = {scale: self._renderer.size(scale) for scale in range(1, self._renderer.scales + 1)}
         fitting = [scale for scale, (rows, width) in sizes.items() if rows <= lines and width <= columns]
         if not fitting:
             rows, width = sizes[1]

@@ -29,6 +29,7 @@ from perx_tui.tui.screens.help import HelpScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, QuitScreen
 from perx_tui.tui.screens.segment import SegmentScreen
+from perx_tui.tui.screens.watch import WatchScreen, pictures_per_second
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import Palette
 
@@ -238,6 +239,15 @@ class PerxApp(LiveApp):
 
     def _runs_screen(self, root: Path) -> RunsScreen:
         return RunsScreen(self.palette, Watch(root), self._tell, lambda options: visit(self, options))
+
+    def action_watch_mode(self) -> None:
+        """Open watch mode; close it where it is on top."""
+        if not self._bring_up(WatchScreen):
+            self._open(self._kept(WatchScreen, self._watch_screen))
+
+    def _watch_screen(self) -> WatchScreen:
+        rate = pictures_per_second(self._episode_fps)
+        return WatchScreen(self.palette, self.session, self._painter(), self._clock, self._beat_of(rate), rate)
 
     def _prioritization_screen(self) -> PrioritizationScreen:
         return PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment)

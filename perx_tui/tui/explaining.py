@@ -10,8 +10,13 @@ from perx_tui import metrics as names
 from perx_tui.tui.keys import TITLES
 from perx_tui.tui.view import View
 
-SUBJECTS: Mapping[str, str] = {**TITLES, "prioritization": "prioritization screen", "segment": "segment viewer"}
-"""What can be explained: every panel of the dashboard and two of the screens, by name; with what it is called."""
+SUBJECTS: Mapping[str, str] = {
+    **TITLES,
+    "prioritization": "prioritization screen",
+    "segment": "segment viewer",
+    "watch": "watch mode",
+}
+"""What can be explained: every panel of the dashboard and three of the screens, by name; with what it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,5 +283,17 @@ _TABLE: Mapping[str, tuple[_Metric | _Own, ...]] = {
         _Own("P(action)", "How likely the action that was taken is to the present policy."),
         _Own("used", "How often the segment was trained on in the iteration."),
         _Own("age", "Iterations since it was collected; 0 is fresh."),
+    ),
+    "watch": (
+        _Own("value", "The rewards to come, discounted, as the policy expects them in the state that is shown."),
+        _Own("reward", "What the environment paid for the step."),
+        _Own("step", "Steps of this episode so far."),
+        _Own("return so far", "The rewards of this episode, added up."),
+        _Own(
+            "mean score",
+            "The mean over the last episodes that were played here to their end; an episode that n cut short does not "
+            "count.",
+            "Above the score of training where the likeliest actions are taken: training draws its actions by chance.",
+        ),
     ),
 }

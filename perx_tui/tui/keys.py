@@ -27,8 +27,8 @@ TITLES = {
 TAB_NAMES = TITLES | {"throughput": "speed", "curve": "curve", "replay": "replay"}
 """Shorter names, for the row of tabs."""
 
-TRAINING, PANEL, SCREEN, PROGRAM = "Training", "Panels", "Screens", "Program"
-GROUPS = (TRAINING, PANEL, SCREEN, PROGRAM)
+TRAINING, WATCHING, PANEL, SCREEN, PROGRAM = "Training", "Watching", "Panels", "Screens", "Program"
+GROUPS = (TRAINING, WATCHING, PANEL, SCREEN, PROGRAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,11 @@ class Key:
 
 KEYS: tuple[Key, ...] = (
     Key("space", "space", "pause", "Pause training, or go on", TRAINING, "pause", 1, "Pause or resume training"),
-    Key("s", "s", "step", "One iteration, while paused", TRAINING, "step", 8, "Train one iteration"),
+    Key("s", "s", "step", "One iteration, while paused", TRAINING, "step", 9, "Train one iteration"),
     Key("c", "c", "checkpoint", "Save a checkpoint now", TRAINING, "checkpoint", 4, "Save a checkpoint"),
-    Key("n", "n", "next env", "Watch the next environment", TRAINING, "watch(1)", 9, "Watch the next environment"),
-    Key("N", "N", "previous env", "Watch the one before", TRAINING, "watch(-1)", 0, "Watch the environment before"),
+    Key("w", "w", "watch", "Watch the policy play", WATCHING, "watch_mode", 8, "Watch mode: the policy plays"),
+    Key("n", "n N", "next env", "Next environment, or back", WATCHING, "watch(1)", 15, "Watch the next environment"),
+    Key("N", "", "", "The environment before", WATCHING, "watch(-1)", 0, "Watch the environment before"),
     *(
         Key(str(number), str(number), title, f"Go to {title}", PANEL, f"panel('{name}')", 0, f"Go to panel: {title}")
         for number, (name, title) in enumerate(((name, TITLES[name]) for name in PANELS), start=1)
@@ -74,9 +75,9 @@ KEYS: tuple[Key, ...] = (
     Key("e", "e", "edit", "Change settings live", SCREEN, "editor", 7, "Edit live settings"),
     Key("a", "a", "alarms", "Alarms, and what to try", SCREEN, "alarms", 12, "Alarms"),
     Key("i", "i", "explain", "What the figures mean", PROGRAM, "explain", 14, "Explain the figures"),
-    Key("r", "r", "runs", "All runs of the folder", PROGRAM, "runs", 15, "Runs of the folder"),
-    Key("y", "y", "copy", "Copy the panel as text", PROGRAM, "copy", 0, "Copy the focused panel"),
-    Key("Y", "Y", "copy all", "Copy the run's figures", PROGRAM, "copy_summary", 0, "Copy the summary of the run"),
+    Key("r", "r", "runs", "All runs of the folder", PROGRAM, "runs", 16, "Runs of the folder"),
+    Key("y", "y Y", "copy", "Copy the panel, all figures", PROGRAM, "copy", 0, "Copy the focused panel"),
+    Key("Y", "", "", "Copy the run's figures", PROGRAM, "copy_summary", 0, "Copy the summary of the run"),
     Key("S", "S", "screenshot", "Save the screen as SVG", PROGRAM, "picture"),
     Key("question_mark,f1", "?", "help", "Show the keys", PROGRAM, "help", 2, "Show the keys"),
     Key("ctrl+p", "^p", "commands", "Find a command by its name", PROGRAM, "command_palette", 11),
@@ -84,6 +85,7 @@ KEYS: tuple[Key, ...] = (
 )
 
 
+GAME = "The game"
 TABLE, STEPS, CHOICE, SETTINGS = "Table of segments", "Steps", "Which segment", "Settings"
 ALARMS, FIGURES = "Alarms", "Figures"
 CURVES, AXES = "Curves", "Axes and crosshair"
@@ -300,6 +302,19 @@ VIEWER_KEYS: tuple[Key, ...] = (
     replace(_HELP, rank=12),
 )
 """Keys of the segment viewer."""
+
+WATCH_KEYS: tuple[Key, ...] = (
+    Key("space", "space", "hold", "Hold the play, not training", GAME, "screen.hold", 2, "Hold the play"),
+    Key("s", "s", "one step", "One step, then hold", GAME, "screen.single", 3, "One step of the play"),
+    Key("plus,equals_sign", "+ -", "speed", "Faster or slower", GAME, "screen.speed(1)", 4, "Play faster"),
+    Key("minus", "", "", "Slower", GAME, "screen.speed(-1)", command="Play slower"),
+    Key("n", "n", "new", "Another episode", GAME, "screen.episode", 5, "Another episode"),
+    Key("g,x", "g x", "sampling", "Likeliest action, or drawn", GAME, "screen.greedy", 6, "Greedy or sampled actions"),
+    _EXPLAIN,
+    _BACK,
+    replace(_HELP, rank=7),
+)
+"""Keys of watch mode; those of the app that it does not name stay in force."""
 
 EDITOR_KEYS: tuple[Key, ...] = (
     Key("up", "↑ ↓", "choose", "Choose a setting, a word", SETTINGS, "screen.move(-1)", 3),

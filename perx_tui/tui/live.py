@@ -199,6 +199,11 @@ class LiveApp(App[Result]):
         if self._pictures.due(self._clock(), self._governor.stretch):
             self.play()
 
+    def _beat_of(self, rate: float) -> Callable[[], bool]:
+        """For a screen with a timer of its own: whether it may be drawn now, by the rules that hold for the others."""
+        pace = Pace(1.0 / rate)
+        return lambda: self.app_focus and not self._backlog() and pace.due(self._clock(), self._governor.stretch)
+
     def watch_app_focus(self, focused: bool) -> None:
         """Where the terminal tells that nobody looks at it, pictures stop; they go on when somebody does again."""
         for timer in self._timers_kept[1:]:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from perx_tui.tui.lines import EMPTY, Line, Part
 
 if TYPE_CHECKING:
     from perx_tui.tui.source import Renderer
+
+Cells = npt.NDArray[np.uint32]
+"""[rows, columns, 3]: code point, foreground role, background role."""
+
+LARGEST = 8
+"""The largest scale. Environments draw themselves in the smaller ones; what is beyond them is magnified here."""
 
 _REMEMBERED = 1024
 _UPPER_HALF = 0x2580
@@ -44,19 +53,23 @@ class Picture:
         self._plain = plain
         self._roles = roles
         self._rows: dict[bytes, Line] = {}
-        self._scales: dict[tuple[int, int], int] = {}
+        self._scales: dict[tuple[int, int, tuple[int, int, int, int]], int] = {}
+        self._background, self._wall = roles.index("background"), roles.index("wall")
 
-    def lines(self, state: bytes, width: int, height: int, scales: int = 2) -> list[Line]:
+    def lines(self, state: bytes, width: int, height: int) -> list[Line]:
         """The picture at the largest scale that fits `width` x `height`, in the middle of it; cut where none fits."""
-        scale = self._scales.get((width, height))
+        small = self._renderer.render(state, 1)
+        area = self._area(small)
+        scale = self._scales.get((width, height, area))
         if scale is None:
-            fitting = [s for s in range(1, scales + 1) if self._fits(s, width, height)]
-            scale = self._scales[width, height] = fitting[-1] if fitting else 1
-        cells = self._renderer.render(state, scale)
+            scale = self._scales[width, height, area] = self._largest(small, area, width, height)
+        cells = small if scale == 1 else self._render(state, small, scale)
+        top, bottom, left, right = (scale * each for each in area)
+        cells = cells[top:bottom, left:right]
         rows, columns = cells.shape[:2]
-        top, left = max(0, (height - rows) // 2), max(0, (width - columns) // 2)
-        lines: list[Line] = [EMPTY] * top
-        margin: Line = ((" " * left, ""),) if left else ()
+        lines: list[Line] = [EMPTY] * max(0, (height - rows) // 2)
+        indent = max(0, (width - columns) // 2)
+        margin: Line = ((" " * indent, ""),) if indent else ()
         for row in cells[:height]:
             key = row[:width].tobytes()
             line = self._rows.get(key)
@@ -66,6 +79,16 @@ class Picture:
                 line = self._rows[key] = self._line(row[:width].tolist())
             lines.append(margin + line)
         return lines
+
+    def _area(self, small: Cells) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right of what is worth drawing, in cells of the small picture: of a level that walls
+        stand around, what lies within them."""
+        rows, columns = small.shape[:2]
+        if not (small[..., 1:] == self._wall).any() or not _of_pixels(small):
+            return 0, rows, 0, columns
+        drawn = (small[..., 1:] != self._background).any(-1)
+        down, across = drawn.any(1).nonzero()[0], drawn.any(0).nonzero()[0]
+        return int(down[0]), int(down[-1]) + 1, int(across[0]), int(across[-1]) + 1
 
     @property
     def rows(self) -> int:
@@ -95,9 +118,28 @@ class Picture:
         """What the environment calls an action."""
         return self._renderer.action(action)
 
-    def _fits(self, scale: int, width: int, height: int) -> bool:
-        rows, columns = self._renderer.size(scale)
-        return rows <= height and columns <= width
+    def _largest(self, small: Cells, area: tuple[int, int, int, int], width: int, height: int) -> int:
+        """The largest scale at which `area` fits, 1 where none does. A picture with words in it is not magnified."""
+        fitting = 1
+        for scale in range(1, (LARGEST if _of_pixels(small) else self._renderer.scales) + 1):
+            rows, columns = scale * small.shape[0], scale * small.shape[1]
+            if scale <= self._renderer.scales:
+                rows, columns = self._renderer.size(scale)
+            top, bottom, left, right = (scale * each for each in area)
+            if min(bottom, rows) - top <= height and min(right, columns) - left <= width:
+                fitting = scale
+        return fitting
+
+    def _render(self, state: bytes, small: Cells, scale: int) -> Cells:
+        if scale <= self._renderer.scales:
+            return self._renderer.render(state, scale)
+        if bool((small[..., 0] == _UPPER_HALF).all()):
+            rows, columns = small.shape[:2]
+            return magnified(small[..., 1:].transpose(0, 2, 1).reshape(2 * rows, columns), scale)
+        # A character covers two pixels in the small picture; in the next one every pixel is two characters wide.
+        cells = self._renderer.render(state, 2)
+        figures = [(int(y), int(x) // 2, *cells[y, x].tolist()) for y, x in np.argwhere(cells[..., 0] != _UPPER_HALF)]
+        return magnified(cells[:, 1::2, 1], scale, figures)
 
     def _line(self, cells: Sequence[Sequence[int]]) -> Line:
         """Neighbouring cells of the same colours as one part."""
@@ -133,3 +175,29 @@ class Picture:
 
     def _role(self, number: int) -> str:
         return self._roles[number] if number < len(self._roles) else "text"
+
+
+def _of_pixels(cells: Cells) -> bool:
+    """Whether a picture has no words in it."""
+    return bool(np.isin(cells[..., 0], (_UPPER_HALF, *_ARROWS)).all())
+
+
+def magnified(
+    pixels: npt.NDArray[np.uint32], factor: int, figures: Sequence[tuple[int, int, int, int, int]] = ()
+) -> Cells:
+    """Roles of pixels [rows, columns], each half a cell, `factor` times as wide and as high.
+
+    Where a character stands (row, column, code point, foreground, background) the whole pixel has its colour and
+    carries it in the middle.
+    """
+    pixels = pixels.copy()
+    for y, x, _, front, _ in figures:
+        pixels[y, x] = front
+    large = pixels.repeat(factor, 0).repeat(factor, 1)
+    if len(large) % 2:
+        large = np.concatenate((large, np.zeros_like(large[:1])))
+    cells = np.full((len(large) // 2, large.shape[1], 3), _UPPER_HALF, np.uint32)
+    cells[..., 1], cells[..., 2] = large[0::2], large[1::2]
+    for y, x, glyph, front, back in figures:
+        cells[(2 * y + 1) * factor // 4, x * factor + (factor - 1) // 2] = glyph, back, front
+    return cells

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 class Renderer(Protocol):
     """Draws states of an environment as small pictures of characters."""
 
+    scales: int
+    """Pictures come in scales 1 .. `scales`."""
+
     def size(self, scale: int) -> tuple[int, int]:
         """Rows and columns of a picture."""
 
@@ -71,6 +74,12 @@ class Session(Protocol):
 
     def inspect(self, wanted: bool) -> None:
         """Whether snapshots shall list every segment."""
+
+    def spectate(self, wanted: bool) -> None:
+        """Whether snapshots shall have the present policy at play."""
+
+    def direct(self, act: str, value: float | None = None) -> None:
+        """Change how that game is played: "pause", "resume", "step", "restart", "greedy", "sample" or "speed"."""
 
     def stop(self, checkpoint: bool = True) -> None:
         """End the run, by default with a checkpoint."""

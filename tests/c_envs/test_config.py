@@ -111,7 +111,7 @@ def test_the_extension_checks_for_itself() -> None:
 def test_a_spec_says_what_a_batch_does() -> None:
     breakout = c_envs.spec("breakout", {})
     assert (breakout.observation_size, breakout.actions, breakout.continuous) == (118, 3, False)
-    assert (breakout.agents_per_environment, breakout.render_scales) == (1, 2)
+    assert (breakout.agents_per_environment, breakout.render_scales) == (1, 4)
     maze = c_envs.spec("maze", {"map_size": 9})
     assert (maze.observation_size, maze.actions, maze.continuous) == (124, 5, False)
     many = c_envs.spec("multiagent", {"agents": 3})

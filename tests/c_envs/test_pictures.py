@@ -30,7 +30,7 @@ def test_the_roles_are_these() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("scale", "size"), [(1, (14, 36)), (2, (28, 72))])
+@pytest.mark.parametrize(("scale", "size"), [(1, (14, 36)), (2, (28, 72)), (4, (56, 144))])
 def test_a_breakout_picture_has_paddle_ball_and_bricks_in_their_places(scale: int, size: tuple[int, int]) -> None:
     batch, renderer = c_envs.Batch("breakout", 1), c_envs.Renderer("breakout")
     picture = renderer.render(batch.state(0), scale)
@@ -38,7 +38,7 @@ def test_a_breakout_picture_has_paddle_ball_and_bricks_in_their_places(scale: in
     assert picture.dtype == np.uint32
     assert (picture[:, :, 0] == UPPER_HALF).all()
     shown = pixels(picture)
-    across = {1: (16, 12), 2: (8, 6)}[scale]
+    across = {1: (16, 12), 2: (8, 6), 4: (4, 3)}[scale]
     middles = (np.arange(len(shown)) + 0.5) * across[1]
     for row in range(6):
         inside = (middles >= 50 + 12 * row) & (middles < 62 + 12 * row)
@@ -125,11 +125,11 @@ def test_a_renderer_needs_no_batch_and_knows_its_levels_by_seed() -> None:
     assert (same.render(MAZE.pack(*moved), 1) != other.render(MAZE.pack(*moved), 1)).any()
 
 
-@pytest.mark.parametrize("scale", [0, 3, -1])
+@pytest.mark.parametrize("scale", [0, 5, -1])
 def test_an_unknown_scale_is_refused(scale: int) -> None:
     renderer = c_envs.Renderer("breakout")
     state = c_envs.Batch("breakout", 1).state(0)
-    with pytest.raises(ValueError, match=f"scale is {scale}; it must be from 1 to 2"):
+    with pytest.raises(ValueError, match=f"scale is {scale}; it must be from 1 to 4"):
         renderer.size(scale)
     with pytest.raises(ValueError, match=f"scale is {scale}"):
         renderer.render(state, scale)

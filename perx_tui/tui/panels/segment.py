@@ -12,9 +12,10 @@ from textual.message import Message
 
 from engine import SegmentStep, SegmentView
 from perx_tui import format as fmt
-from perx_tui.tui import marks, waterfall
+from perx_tui.tui import waterfall
 from perx_tui.tui.lines import EMPTY, Line, Part, cells, centered, clean, pair, wrap
 from perx_tui.tui.panel import Lines, Panel
+from perx_tui.tui.panels.actions import action_lines
 from perx_tui.tui.panels.segments import priority_text, score_text
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.theme import Palette
@@ -160,25 +161,7 @@ class Step(Panel, _Watched):
         return [*self._actions(step, width, room), *gap, *figures]
 
     def _actions(self, step: SegmentStep, width: int, room: int) -> list[Line]:
-        """A bar an action; where there are more actions than rows, the likeliest and the chosen one."""
-        if not step.probabilities:
-            return [pair("action", self.picture.action(step.action), width)]
-        actions = list(range(len(step.probabilities)))
-        if len(actions) > max(1, room):
-            likeliest = sorted(actions, key=lambda each: (each != step.action, -step.probabilities[each]))
-            actions = sorted(likeliest[: max(1, room)])
-        names = {action: self.picture.action(action) for action in actions}
-        room_of_names = max(map(len, names.values())) + 1
-        lines: list[Line] = []
-        for action in actions:
-            share = step.probabilities[action]
-            chosen = action == step.action
-            bar = marks.bar(share, max(4, width - room_of_names - 10))
-            style = "orange" if chosen else "blue"
-            mark: Part = ("► ", "orange+") if chosen else ("  ", "")
-            name: Part = (names[action].ljust(room_of_names), "strong" if chosen else "dim")
-            lines.append((mark, name, (bar, style), (fmt.percent(share).rjust(7), "strong" if chosen else "")))
-        return lines
+        return action_lines(step.probabilities, step.action, self.picture.action, width, room)
 
     def _figures(self, step: SegmentStep, width: int) -> list[Line]:
         verdict = "better than expected" if step.advantage > 0 else "worse than expected" if step.advantage < 0 else ""

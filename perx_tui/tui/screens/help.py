@@ -10,7 +10,7 @@ from textual.containers import Container
 from textual.geometry import Size
 from textual.screen import ModalScreen
 
-from perx_tui.tui.keys import KEYS, PANEL, PROGRAM, SCREEN, TRAINING, Key
+from perx_tui.tui.keys import KEYS, PANEL, PROGRAM, SCREEN, TRAINING, WATCHING, Key
 from perx_tui.tui.lines import EMPTY, Line, beside
 from perx_tui.tui.panel import Lines
 from perx_tui.tui.theme import Palette
@@ -29,7 +29,7 @@ class _Keys(Lines):
     def lines(self, width: int, height: int) -> list[Line]:
         """Headings and keys."""
         if self.table is KEYS:
-            left = [*_group(TRAINING, KEYS), EMPTY, *_group(PROGRAM, KEYS)]
+            left = [*_group(TRAINING, KEYS), EMPTY, *_group(WATCHING, KEYS), EMPTY, *_group(PROGRAM, KEYS)]
             right = [*_group(PANEL, KEYS), EMPTY, *_group(SCREEN, KEYS)]
         else:
             groups = list(dict.fromkeys(key.group for key in self.table))

@@ -28,6 +28,8 @@ from engine import (
     SegmentSummary,
     SegmentView,
     Snapshot,
+    Spectacle,
+    SpectatorFrame,
 )
 
 STEPS = 32_768
@@ -55,7 +57,9 @@ _PHASES = {
 
 
 class FakeRenderer:
-    """Draws a game that resembles Breakout: 36 x 14 characters, or 72 x 28."""
+    """Draws a game that resembles Breakout: 36 x 14 characters, or up to four times as many."""
+
+    scales = 4
 
     def size(self, scale: int) -> tuple[int, int]:
         return 14 * scale, 36 * scale
@@ -278,6 +282,32 @@ def segment(iteration: int = 250, by: str = "priority", index: int = 0, steps: i
     return SegmentView(by, summary, iteration, index if by == "priority" else seed.randrange(512), tuple(made))
 
 
+def spectacle(newest: int = 300, iteration: int = 250, *, paused: bool = False, greedy: bool = True) -> Spectacle:
+    """The game of the spectators at a step: episodes of 240 steps, and nine of them before."""
+    frames = []
+    for number in range(max(1, newest - 8), newest + 1):
+        shown = frame(number)
+        likely = 0.55 + 0.4 * math.sin(number / 5)
+        order = [(1 - likely) * 0.7, (1 - likely) * 0.3]
+        order.insert(shown.action, likely)
+        frames.append(
+            SpectatorFrame(
+                number=number,
+                state=shown.state,
+                action=shown.action,
+                probabilities=tuple(order),
+                value=shown.value,
+                reward=3.0 if number % 8 == 0 else 0.0,
+                episode=1 + (number - 1) // 240,
+                step=1 + (number - 1) % 240,
+                total=3.0 * (((number - 1) % 240) // 8),
+                done=number % 240 == 0,
+            )
+        )
+    scores = (212.0, 340.0, 96.0, 412.0, 388.0, 425.0, 301.0, 432.0, 279.0)
+    return Spectacle(tuple(frames), greedy, paused, 15.0, iteration * STEPS, iteration, len(scores), scores)
+
+
 def log(iteration: int) -> list[LogLine]:
     """What a run of that length would have logged."""
     lines = [
@@ -405,6 +435,23 @@ class FakeSession:
 
     def inspect(self, wanted: bool) -> None:
         self._command("inspect", wanted)
+
+    def spectate(self, wanted: bool) -> None:
+        self._command("spectate", wanted, spectacle=spectacle() if wanted else None)
+
+    def direct(self, act: str, value: float | None = None) -> None:
+        shown = self.current.spectacle
+        changes: dict[str, dict[str, object]] = {
+            "pause": {"paused": True},
+            "resume": {"paused": False},
+            "greedy": {"greedy": True},
+            "sample": {"greedy": False},
+            "speed": {"speed": value},
+        }
+        told = replace(shown, **changes.get(act, {})) if shown else None  # type: ignore[arg-type]
+        if told is not None and act == "step":
+            told = replace(spectacle(told.frames[-1].number + 1, greedy=told.greedy), paused=True)
+        self._command("direct", (act, value) if value is not None else act, spectacle=told)
 
     def stop(self, checkpoint: bool = True) -> None:
         self._command("stop", checkpoint, state="stopped", stage="")

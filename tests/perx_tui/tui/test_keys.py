@@ -20,6 +20,7 @@ from perx_tui.tui.keys import (
     RUNS_KEYS,
     SEARCH_KEYS,
     VIEWER_KEYS,
+    WATCH_KEYS,
     Key,
 )
 from perx_tui.tui.screens.alarms import AlarmScreen
@@ -28,9 +29,10 @@ from perx_tui.tui.screens.editor import EditorScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.segment import SegmentScreen
+from perx_tui.tui.screens.watch import WatchScreen
 
 TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART_KEYS, SEARCH_KEYS,
-          RUNS_KEYS, BROWSER_KEYS, FILTER_KEYS)  # fmt: skip
+          RUNS_KEYS, BROWSER_KEYS, FILTER_KEYS, WATCH_KEYS)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,7 @@ TABLES = (KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, EDITOR_KEYS, ALARM_KEYS, CHART
         (RUNS_KEYS, RunsScreen),
         (BROWSER_KEYS, BrowserScreen),
         (FILTER_KEYS, RunsScreen),
+        (WATCH_KEYS, WatchScreen),
     ],
 )
 def test_every_action_of_the_tables_exists(table: tuple[Key, ...], screen: type) -> None:

@@ -44,12 +44,15 @@ SNAPSHOTS: dict[str, Callable[[], Snapshot]] = {
         ("running", (160, 48), ("v",)),
         ("running", (80, 24), ("e", *"clip", "enter", "9", "9")),
         ("running", (160, 48), ("e", *"scheme", "enter", "down", "enter", "enter", "down")),
+        ("running", (80, 24), ("w",)),
+        ("running", (160, 48), ("w", "space")),
+        ("running", (200, 60), ("w", "x")),
     ],
 )
 def test_the_screen_looks_as_it_did(
     snap_compare: Any, state: str, size: tuple[int, int], keys: tuple[str, ...]
 ) -> None:
-    session = FakeSession(SNAPSHOTS[state](), past=0 if state == "starting" else None, obey="v" in keys)
+    session = FakeSession(SNAPSHOTS[state](), past=0 if state == "starting" else None, obey="v" in keys or "w" in keys)
     app = build(session)
 
     async def prepare(pilot: Pilot[Any]) -> None:
