@@ -7,6 +7,7 @@ game comes back. All spectators of a run see the same game.
 
 from __future__ import annotations
 
+import atexit
 import math
 import threading
 import time
@@ -95,7 +96,17 @@ class Spectator:
                     self._tell()
                     self._thread = threading.Thread(target=self._main, name="spectator", daemon=True)
                     self._thread.start()
+                    atexit.register(self.close)
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody watches any more; waits for the thread. A thread inside torch would break the process's end."""
+        with self._changed:
+            self._wishes.clear()
+            thread = self._thread
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(5.0)
 
     def direct(self, act: str, value: float | None = None) -> None:
         """Changes how it is played, for everybody who watches.
@@ -190,6 +201,7 @@ class Spectator:
             return False
 
     def _end(self) -> None:
+        atexit.unregister(self.close)
         self._wishes.clear()
         self._thread = None
         self._begin()

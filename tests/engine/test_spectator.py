@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from engine import Frame, Player, Spectacle, SpectatorFrame, TrainingSession, sp
 from engine.checkpoint import read_checkpoint
 from engine.policy import Policy
 from engine.spectator import SEED, Spectator
-from tests.engine.conftest import figures, lines, tiny_profile, wait_for
+from tests.engine.conftest import TINY, figures, lines, tiny_profile, wait_for
 
 Make = Callable[..., TrainingSession]
 
@@ -299,3 +301,20 @@ def test_the_game_goes_on_when_the_training_has_ended(make_session: Make) -> Non
     wait_for(session, lambda s: bool(s.spectacle and s.spectacle.frames and s.spectacle.frames[-1].number > last + 2))
     session.spectate(False)
     wait_for(session, lambda s: s.spectacle is None)
+
+
+def test_a_process_that_ends_while_somebody_watches_ends_well(tmp_path: Path) -> None:
+    """A script that forgets its wish, at the highest speed: the exit code is its own, and no thread breaks it."""
+    program = (
+        "import sys, time; from engine import Profile, TrainingSession; from pathlib import Path\n"
+        f"sets = {[*TINY, 'train.total_steps=1280']!r}\n"
+        "session = TrainingSession(Profile.load('breakout.toml', sets), runs=Path(sys.argv[1]))\n"
+        "session.spectate(True); session.direct('speed', 60.0); session.start(); session.join()\n"
+        "while not (session.snapshot().spectacle and session.snapshot().spectacle.frames): time.sleep(0.01)\n"
+        "sys.exit(7)"
+    )
+    for turn in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / str(turn))], capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (7, "")

@@ -77,7 +77,7 @@ def test_the_policy_plays_while_training_goes_on_and_keys_steer_it(folder: Path)
         terminal.press("q")
         terminal.wait_for("Stop with a checkpoint")
         terminal.press("s")
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.output[-2000:]
 
 
 def test_attached_screens_watch_the_same_game_and_leave_the_run_alone(folder: Path) -> None:
@@ -118,4 +118,4 @@ def test_without_colours_and_in_ascii_the_game_is_drawn_in_letters(folder: Path)
         terminal.press("q")
         terminal.wait_for("Stop with a checkpoint")
         terminal.press("s")
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.output[-2000:]
