@@ -8,39 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
-
-class Recorder(TorchDispatchMode):
-    """Notes every operation of torch with the tensors it was given and those it made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.operations: list[tuple[Any, Any, dict[str, Any], Any]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        self.operations.append((func, args, kwargs or {}, made))
-        return made
-
-    def again(self) -> None:
-        """The same operations on the same memory: numbers that Python had when they were noted stay as they were."""
-        for func, args, kwargs, made in self.operations:
-            for old, new in zip(tree_leaves(made), tree_leaves(func(*args, **kwargs)), strict=True):
-                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
 
 
 class FakeCuda:
-    """torch.cuda's graphs: recording runs the work once without its effects counting, replay counts.
+    """torch.cuda's graphs: recording runs the work once without its effects counting, replay counts."""
 
-    `computes`: a replay does what was recorded. On a GPU recording computes nothing and the first replay is the first
-    time; here recording has computed it already, and the first replay does not do it again.
-    """
-
-    def __init__(self, refusal: RuntimeError | None = None, computes: bool = False) -> None:
-        self.refusal, self.computes = refusal, computes
+    def __init__(self, refusal: RuntimeError | None = None) -> None:
+        self.refusal = refusal
         self.recorded: list[dict[str, Any]] = []
         self.replays = 0
         self.reserved = 1000
@@ -50,25 +24,14 @@ class FakeCuda:
         outer = self
 
         class Graph:
-            recorder: Recorder | None = None
-            computed = True
-
             def replay(self) -> None:
                 outer.replays += 1
-                if self.recorder is not None and not self.computed:
-                    self.recorder.again()
-                self.computed = False
 
         @contextlib.contextmanager
         def graph(given: Graph, **options: Any) -> Iterator[None]:
             assert isinstance(given, Graph)
             outer.recorded.append(options)
-            if outer.computes:
-                given.recorder = Recorder()
-                with given.recorder:
-                    yield
-            else:
-                yield
+            yield
             if outer.refusal:
                 raise outer.refusal
 

@@ -76,10 +76,11 @@ def _arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 class TapeRecorder:
-    """torch.cuda's graphs as tapes; `install` puts them in place. `tapes` are all that were recorded."""
+    """torch.cuda's graphs as tapes; `install` puts them in place. `tapes` are all that were recorded, on `streams`."""
 
     def __init__(self) -> None:
         self.tapes: list[Tape] = []
+        self.streams: list[object] = []
         self.replays = 0
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
@@ -99,6 +100,7 @@ class TapeRecorder:
                 yield
             given.tape = tape
             recorder.tapes.append(tape)
+            recorder.streams.append(options["stream"])
 
         patch.setattr(torch.cuda, "CUDAGraph", Graph)
         patch.setattr(torch.cuda, "graph", graph)
