@@ -336,3 +336,35 @@ def test_a_number_that_becomes_a_tensor_is_noticed() -> None:
     with Elsewhere() as elsewhere:
         tensor.add_(torch.tensor(1.0))
     assert "aten::add_.Tensor" in elsewhere.found
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+def test_nothing_of_a_gradient_outlives_its_minibatch(make_trainer: Make, core: str, fused: str) -> None:
+    """What autograd keeps for a parameter remembers the stream it was made on: if it lived on from the first minibatch,
+    which warms up, the recording of the second would have to wait for a stream outside, which it cannot."""
+    trainer = make_trainer(f"policy.core={core}", f"train.fused={fused}")
+    defer(trainer)
+    unroll, marked = trainer.policy.unroll, []
+
+    def kept(parameter: Tensor) -> dict[str, Any]:
+        node = parameter.view_as(parameter).grad_fn
+        assert node is not None
+        accumulator = node.next_functions[0][0]
+        assert accumulator is not None
+        return accumulator.metadata
+
+    def mark(*arguments: Any) -> Any:
+        result = unroll(*arguments)
+        for parameter in trainer.policy.parameters():
+            kept(parameter)["minibatch"] = 1
+        marked.append(all("minibatch" in kept(parameter) for parameter in trainer.policy.parameters()))
+        return result
+
+    trainer.policy.unroll = mark  # type: ignore[method-assign, assignment]
+    trainer.collect()
+    for _ in trainer.minibatches():
+        trainer.learn()
+        assert not any("minibatch" in kept(parameter) for parameter in trainer.policy.parameters())
+    assert marked
+    assert all(marked), "the mark is lost: the test proves nothing"

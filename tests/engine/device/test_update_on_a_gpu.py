@@ -13,6 +13,7 @@ import torch
 from engine.device_graph import recorded_graphs
 from engine.device_telemetry import CardProbe
 from engine.profile import Profile
+from engine.resume import load_state, save_state
 from engine.trainer import Trainer
 from tests.engine.conftest import TINY
 from tests.engine.device.update_cases import EDITS, SCHEMES, Pair, assert_iterate_alike
@@ -106,9 +107,10 @@ def test_a_bad_minibatch_is_taken_back(make_pair: MakePair) -> None:
 def test_in_bfloat16_a_graph_computes_the_same(make_pair: MakePair, core: str) -> None:
     graph, plain = make_pair("train.precision=bfloat16", f"policy.core={core}")
     for _ in range(3):
+        load_state(graph, save_state(plain, {}))
         one, other = graph.iterate().metrics, plain.iterate().metrics
-    for key in ("loss/policy", "loss/value", "loss/entropy", "loss/grad_norm"):
-        assert one[key] == pytest.approx(other[key], rel=0.1, abs=0.02), key
+        for key in ("loss/policy", "loss/value", "loss/entropy", "loss/grad_norm"):
+            assert one[key] == pytest.approx(other[key], rel=0.05, abs=0.01), key
 
 
 def test_a_minibatch_makes_the_host_wait_for_nothing(make_pair: MakePair) -> None:
