@@ -72,6 +72,8 @@ class BenchReport:
     update_epochs: float
     policy: str
     parameters: int
+    precision: str
+    """Of training's matrix products, and of those that the rate was measured with."""
     repeats: int
     sps: float
     sps_low: float
@@ -162,11 +164,12 @@ def run_bench(
         sides.extend(_Side(each, device, tell) for each in profiles)
         threads, steps = sides[0].trainer.workers.count, sides[0].trainer.steps_per_iteration
         tell("measuring the matrix-multiply rate")
-        rate = gemm_rate(device, threads)
+        kind = getattr(torch, profile.train.precision)
+        rate = gemm_rate(device, threads, kind)
         turns = "" if compare is None else f", by turns with {compare} ones"
         tell(f"{repeats} iterations of {steps:,} steps after {WARM_UP[device.type]} to warm up{turns}")
         _measure(sides, repeats)
-        rate = max(rate, gemm_rate(device, threads))
+        rate = max(rate, gemm_rate(device, threads, kind))
         return _report(sides, compare, rate, tell)
     finally:
         for side in sides:
@@ -192,6 +195,7 @@ def _report(sides: Sequence[_Side], compare: str | None, rate: float, tell: Call
         update_epochs=train.update_epochs,
         policy=f"{policy.core} {policy.layers}x{policy.hidden}",
         parameters=trainer.policy.parameter_count(),
+        precision=train.precision,
         repeats=len(side.seconds),
         sps=steps / median,
         sps_low=steps / max(side.seconds),

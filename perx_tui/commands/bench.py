@@ -77,7 +77,11 @@ def _show(report: BenchReport) -> None:
                 f"median of {report.repeats} iterations, {low} to {high}",
             ),
             ("share", spell.percent(report.share), "of the matrix-multiply rate measured beside it"),
-            ("matrix multiply", f"{report.gemm_gflops:.1f} GFLOP/s", "two 2048 x 2048 matrices, best of all tries"),
+            (
+                "matrix multiply",
+                f"{report.gemm_gflops:.1f} GFLOP/s",
+                f"two 2048 x 2048 matrices of {report.precision}, best of all tries",
+            ),
             ("limit", spell.rate(report.limit_sps), f"at {report.flop_per_step / 1e6:.3f} MFLOP a step"),
             ("environments", spell.rate(report.environment_sps), "stepping alone"),
             ("rollout", spell.rate(report.rollout_sps), "environments and policy, without updates"),

@@ -13,6 +13,7 @@ from engine import bench, run_bench
 from engine.device_graph import GraphedCall
 from engine.errors import BenchError
 from engine.profile import Profile
+from engine.trainer import Trainer
 from tests.engine.conftest import TINY, tiny_profile
 from tests.engine.device.fake_cuda import FakeCuda
 
@@ -61,6 +62,27 @@ def test_beside_a_comparison_the_pairs_are_measured_by_turns(monkeypatch: pytest
     assert (report.iteration_seconds, beside.iteration_seconds) == (9 / 5, 21.5 / 5)
     assert set(report.phases) >= {"collect/policy", "train/backward"} <= set(beside.phases)
     assert (beside.graphs, beside.launches) == (None, None)
+
+
+def test_the_rate_is_that_of_the_products_that_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU bfloat16 has another limit than float32. A trainer in float32 stands in: its products do not matter."""
+    asked: list[torch.dtype] = []
+
+    def rate(device: torch.device, threads: int, dtype: torch.dtype) -> float:
+        asked.append(dtype)
+        return 1e9
+
+    on_cpu = tiny_profile().for_device("cpu")
+    in_half = tiny_profile("train.device=cuda", "train.precision=bfloat16").for_device("cuda")
+    monkeypatch.setattr(bench, "gemm_rate", rate)
+    assert run_bench(on_cpu, repeats=1).precision == "float32"
+    assert asked == [torch.float32] * 2
+    real = Trainer
+    monkeypatch.setattr(bench, "resolve_device", lambda wanted: torch.device("cpu"))
+    monkeypatch.setattr(Profile, "for_device", lambda profile, device: profile)
+    monkeypatch.setattr(bench, "Trainer", lambda profile, device, warn: real(on_cpu, device, warn=warn))
+    run_bench(in_half, repeats=1)
+    assert asked[2:] == [torch.bfloat16] * 2
 
 
 def test_launches_are_counted_when_all_times_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
