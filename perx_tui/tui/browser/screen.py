@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.timer import Timer
 
 from engine import EngineError, RunFolder, RunInfo
@@ -36,7 +36,7 @@ Visit = Callable[[Sequence[str]], str]
 class RunsScreen(FullScreen):
     """Looks at a folder of runs while it is open. `perx-tui runs` shows it alone, the training app among others."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(RUNS_KEYS), Binding("backspace", "screen.erase", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(RUNS_KEYS))
 
     def __init__(
         self,
@@ -148,13 +148,24 @@ class RunsScreen(FullScreen):
         self._show_board()
 
     def on_key(self, event: events.Key) -> None:
-        """While a filter is typed letters are text, never commands."""
-        if not self.board.typing or event.character is None or not event.is_printable:
+        """While a filter is typed letters are text, never commands.
+
+        Keys that begin and end the typing are taken here, too: as bindings they would be acted on behind letters that
+        a slow line brings together with them.
+        """
+        if not self.board.typing:
+            if event.key != "slash":
+                return
+            self.action_filter()
+        elif event.key in ("enter", "escape", "backspace"):
+            {"enter": self.action_keep, "escape": self.action_back, "backspace": self.action_erase}[event.key]()
+        elif event.character is not None and event.is_printable:
+            self.board.narrow(self.board.typed + event.character)
+            self._show_board()
+        else:
             return
         event.stop()
         event.prevent_default()
-        self.board.narrow(self.board.typed + event.character)
-        self._show_board()
 
     def action_back(self) -> None:
         """Drop the filter, then the marks; then back to the training, where there is one."""
@@ -181,10 +192,7 @@ class RunsScreen(FullScreen):
 
     @on(RunTable.Opened)
     def action_open(self) -> None:
-        """A live run: attach. Another one: ask what to do with it. While a filter is typed: keep that."""
-        if self.board.typing:
-            self.action_keep()
-            return
+        """A live run: attach. Another one: ask what to do with it."""
         run = self._chosen()
         if run is None:
             return

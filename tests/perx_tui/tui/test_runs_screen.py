@@ -13,6 +13,7 @@ import pytest
 from driving import staged
 from fakes import FakeSession, running
 from run_fakes import MANY, NOW, StillWatch, info, on_disk
+from textual import events
 from textual.pilot import Pilot
 
 from engine import RunInfo
@@ -150,6 +151,19 @@ async def test_typing_filters_and_escape_shows_all_again() -> None:
         assert "1 of 8" in await desk.press("home", "escape", "home")
         await desk.press("slash", "x", "y", "z", "escape")
         assert len(desk.app.runs.board.rows) == len(MANY)
+
+
+async def test_keys_that_come_together_are_taken_in_their_order() -> None:
+    """As a slow line brings them: none of the letters is a command."""
+    async with at_desk() as desk:
+        for key in ("slash", *"dolost", "backspace", "enter", "o"):
+            character = {"slash": "/", "enter": "\r", "backspace": "\x08"}.get(key, key)
+            desk.app.post_message(events.Key(key, character))
+        await desk.pilot.pause()
+        await desk.pilot.pause()
+        board = desk.app.runs.board
+        assert (board.typed, board.typing, board.reversed) == ("dolos", False, True)
+        assert not isinstance(desk.app.screen, QuestionScreen)
 
 
 async def test_new_listings_come_in_by_themselves_and_the_cursor_stays() -> None:
