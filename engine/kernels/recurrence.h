@@ -191,7 +191,7 @@ struct MinGruBackward {
     int64_t rows, hidden, steps;
 };
 
-/* What happened at step t, for the gradient `dy` of y and `later` of h from the steps behind; gives that of the h before. */
+/* One step, for the gradient `dy` of its y and `later` of its h from the steps behind; gives that of the h before. */
 template <class Real>
 CORE_FN float mingru_gradient(const MinGruBackward<Real> &scan, const MinGruUnit &at, float h, float before, float dy,
                               float later, int64_t unit, Real *d_raw) {

@@ -1,6 +1,6 @@
-/* Put before a program for a device, such as that of c_envs/device.h: a C++ compiler of the host then makes functions of its kernels, each of which
- * plays the threads of a block in a loop. The run-time compiler's macros are set, so that it reads the text that the
- * device's compiler reads. */
+/* Put before a program for a device, such as that of c_envs/device.h: a C++ compiler of the host then makes functions of
+ * its kernels, each of which plays the threads of a block in a loop. The run-time compiler's macros are set, so that it
+ * reads the text that the device's compiler reads. */
 #define __CUDACC__
 #define __CUDACC_RTC__
 #define __device__
