@@ -49,7 +49,7 @@ class Served(Protocol):
     def profile(self) -> Profile: ...
 
     @property
-    def watched(self) -> int | None: ...
+    def watched(self) -> int | str | None: ...
 
     def snapshot(self) -> Snapshot: ...
 
@@ -65,7 +65,7 @@ class Served(Protocol):
 
     def set(self, key: str, value: object) -> None: ...
 
-    def watch(self, environment: int | None) -> None: ...
+    def watch(self, environment: int | str | None) -> None: ...
 
     def show_segment(self, by: str = "priority", index: int = 0) -> None: ...
 
@@ -143,7 +143,7 @@ class ControlServer:
         self._path = folder / SOCKET
         self._viewers: dict[socket.socket, _Viewer] = {}
         self._writer = SnapshotWriter()
-        self._watch: tuple[int | None, int | None] | None = None
+        self._watch: tuple[int | str | None, int | str | None] | None = None
         """What was watched before the first viewer chose, and what viewers chose last."""
         self._until: float | None = None
         """When a server that closes stops waiting for its viewers."""

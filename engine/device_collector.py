@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-import c_envs
 from engine.collector import Collector, Gate
 from engine.cut_episodes import note_cuts, steps_between, value_cuts
 from engine.device_environments import DeviceBatch
 from engine.device_graph import GraphedCall
 from engine.phases import PhaseTimer
 from engine.policy import Policy
+from engine.replica import Replica
 from engine.rollout import RolloutBuffer
 
 
@@ -45,7 +44,7 @@ class DeviceCollector(Collector):
         self._environments = torch.zeros(
             batch.environments, batch.spec.state_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda"
         )
-        self._replica: _Replica | None = None
+        self._replica: Replica | None = None
         self._device_batch = batch
         self.graph = GraphedCall(self._horizon, "rollout", device, warn, wanted=graphs)
         super().__init__(batch, policy, buffer, generator)
@@ -89,7 +88,7 @@ class DeviceCollector(Collector):
         timer.lap("collect/rollout")
         if self.watch.environment is not None:
             if self._replica is None:
-                self._replica = _Replica(self._device_batch)
+                self._replica = Replica(self._device_batch)
             self.watch.states.extend(self._replica.states(self.watch.environment, self.buffer))
 
     def _horizon(self) -> None:
@@ -114,35 +113,3 @@ class DeviceCollector(Collector):
     def _value_cuts(self) -> None:
         """Values of the observations that episodes were cut at since the last call, each to the step of its end."""
         value_cuts(self.policy, self.final_observations, self._cut_state, self._cut_at, self.buffer.final_values)
-
-
-class _Replica:
-    """One environment on the CPU that plays again what one on the device played: their bytes are the same."""
-
-    def __init__(self, batch: DeviceBatch) -> None:
-        slots, agents, size = batch.slots, batch.spec.agents_per_environment, batch.spec.observation_size
-        flags = [np.zeros((slots, agents), np.uint8) for _ in range(3)]
-        self._actions = np.zeros((slots, agents), np.int32)
-        self._batch = c_envs.Batch(batch.name, 1, seed=batch.seed, config=batch.config, slots=slots)
-        self._batch.bind(
-            observations=np.zeros((slots + 1, agents, size), np.float32),
-            actions=self._actions,
-            rewards=np.zeros((slots, agents), np.float32),
-            terminals=flags[0],
-            truncations=flags[1],
-            masks=flags[2],
-            final_observations=np.zeros((agents, size), np.float32),
-        )
-
-    def states(self, environment: int, buffer: RolloutBuffer) -> list[bytes]:
-        """The environment's state before each step of the horizon in the buffer."""
-        agents = self._actions.shape[1]
-        first = environment * agents
-        # Waits for the device, so that the states at the horizon's start have arrived, too.
-        self._actions[:] = buffer.actions[:, first : first + agents].cpu().numpy()
-        self._batch.set_state(0, buffer.environments[environment].numpy().tobytes())
-        states = []
-        for t in range(len(self._actions)):
-            states.append(self._batch.state(0))
-            self._batch.step(t)
-        return states

@@ -68,7 +68,7 @@ class RemoteSession:
         self._inbox = bytearray()
         self._number = 0
         self._lost = ""
-        self._watched: int | None = None
+        self._watched: int | str | None = None
         self._spectates = False
         self._thread = threading.Thread(target=self._main, name="viewer", daemon=True)
         self.exception: BaseException | None = None
@@ -92,7 +92,7 @@ class RemoteSession:
         return self._thread.is_alive()
 
     @property
-    def watched(self) -> int | None:
+    def watched(self) -> int | str | None:
         """The environment that this viewer chose last."""
         return self._watched
 
@@ -155,8 +155,8 @@ class RemoteSession:
         self._profile = live_edit(self._profile, key, value)
         self._command("set", key=key, value=value)
 
-    def watch(self, environment: int | None) -> None:
-        """Records this environment's frames from the next iteration on, for every viewer of the run."""
+    def watch(self, environment: int | str | None) -> None:
+        """Shows this environment, or the "best" or "newest" episode, from the next iteration on, to every viewer."""
         self._watched = environment
         self._command("watch", environment=environment)
 

@@ -15,6 +15,7 @@ from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
 from engine.errors import EngineError
+from engine.following import Follower
 from engine.guard import NonFiniteError, require_finite
 from engine.memory import MemoryProbe
 from engine.memory_advice import advise, is_out_of_memory
@@ -23,7 +24,7 @@ from engine.profile import Profile
 from engine.recovery import Recovery
 from engine.resume import check_resumable, largest_checkpoint, load_state, save_state
 from engine.run_folder import RunFolder
-from engine.snapshot import Clip, Frame
+from engine.snapshot import Clip, Follow, Frame
 from engine.spectator import Spectator
 from engine.telemetry import Telemetry
 from engine.trainer import Report, Trainer
@@ -87,6 +88,8 @@ class Run:
         self.alarms = AlarmWatch(telemetry, profile, self.folder.path)
         self.recovery = Recovery(self.trainer, self.folder, telemetry, self.alarms)
         self._memory = MemoryProbe(self.trainer)
+        self._follower = Follower(self.trainer)
+        self._followed: Follow | None = None
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
         policy = profile.policy
@@ -140,11 +143,12 @@ class Run:
         if self.trainer.iteration and len(self.trainer.buffer.environments):
             self.telemetry.update(segment=view_segment(self.trainer, by, index))
 
-    def iterate(self, watched: int | None, inspected: bool = False) -> None:
+    def iterate(self, watched: int | Follow | None, inspected: bool = False) -> None:
         """One iteration, its report, and the checkpoint that is due."""
         self._edits()
         trainer = self.trainer
-        trainer.collector.watch.environment = watched
+        trainer.collector.watch.environment = watched if isinstance(watched, int) else None
+        self._followed = watched if isinstance(watched, str) else None
         self.telemetry.update(stage="collect")
         trainer.inspected = inspected
         try:
@@ -211,6 +215,8 @@ class Run:
 
     def _clip(self) -> Clip | None:
         """The watched environment's horizon: states before each step, and what its first agent did there."""
+        if self._followed is not None:
+            return self._follower.clip(self._followed)
         trainer = self.trainer
         watch = trainer.collector.watch
         if watch.environment is None or len(watch.states) != trainer.buffer.horizon:

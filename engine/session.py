@@ -20,7 +20,7 @@ from engine.errors import EngineError, ProfileError, RunError
 from engine.profile import Profile
 from engine.run_folder import RunFolder
 from engine.run_listing import plain_text
-from engine.snapshot import Snapshot
+from engine.snapshot import Follow, Snapshot
 from engine.spectator import Spectator
 from engine.telemetry import Telemetry
 
@@ -55,7 +55,7 @@ class TrainingSession:
         self._control = Control()
         self._edits: deque[tuple[str, object, object]] = deque()
         self._edit_lock = threading.Lock()
-        self._watched: int | None = None
+        self._watched: int | Follow | None = None
         self._wanted_segment: tuple[str, int] | None = None
         self._inspected = False
         self._folder: RunFolder | None = None
@@ -153,12 +153,18 @@ class TrainingSession:
             self._edits.append((key, old, value))
 
     @property
-    def watched(self) -> int | None:
-        """The environment whose frames are recorded."""
+    def watched(self) -> int | Follow | None:
+        """The environment whose frames are recorded, or by what an episode is chosen to be shown."""
         return self._watched
 
-    def watch(self, environment: int | None) -> None:
-        """Records this environment's frames from the next iteration on; None records nothing."""
+    def watch(self, environment: int | str | None) -> None:
+        """Shows this environment's frames from the next iteration on, or the "best" or the "newest" episode of those
+        that end; None shows nothing. ValueError for anything else."""
+        if isinstance(environment, str):
+            if environment not in ("best", "newest"):
+                raise ValueError(f"environment is '{plain_text(environment, 40)}': a number, best or newest")
+            self._watched = "best" if environment == "best" else "newest"
+            return
         count = self._telemetry.snapshot().environments
         if environment is not None and count and not 0 <= environment < count:
             raise ValueError(f"environment {environment}: there are {count}, 0 to {count - 1}")

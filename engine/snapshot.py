@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+Follow = Literal["best", "newest"]
+"""Which of the episodes that end is watched, in the place of an environment."""
+
 RunState = Literal["starting", "running", "paused", "saving", "finished", "failed", "stopped", "disconnected"]
 """What a run does; "disconnected" is what a viewer says of a run that does not answer it."""
 
@@ -175,11 +178,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The watched environment over one iteration's horizon; front ends play its frames back at human speed."""
+    """The watched environment over one iteration's horizon, or of an episode that is followed what of it lay in there;
+    front ends play its frames back at human speed."""
 
     environment: int
     iteration: int
     frames: tuple[Frame, ...] = ()
+    follow: Follow | None = None
+    """By what the episode was chosen; None for an environment that was chosen by its number."""
+    total: float | None = None
+    """Return of the episode, as far as it was followed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "step_iteration": {},
         "checkpoint": {},
         "set": {"key": str, "value": _Scalar},
-        "watch": {"environment": int | None},
+        "watch": {"environment": int | str | None},
         "inspect": {"wanted": bool},
         "show_segment": {"by": str, "index": int},
         "spectate": {"wanted": bool},

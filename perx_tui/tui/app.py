@@ -33,6 +33,9 @@ from perx_tui.tui.screens.watch import WatchScreen, pictures_per_second
 from perx_tui.tui.source import Session
 from perx_tui.tui.theme import Palette
 
+FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""How much faster than by itself the episode can be played."""
+
 AnyScreen = TypeVar("AnyScreen", bound=Screen[None])
 
 
@@ -102,11 +105,41 @@ class PerxApp(LiveApp):
             return
         episode = self.dashboard.episode
         current = episode.expected
-        if current is None:
+        if not isinstance(current, int):
             current = snapshot.clip.environment if snapshot.clip else 0
-        episode.expected = (current + by) % snapshot.environments
-        self.session.watch(episode.expected)
+        self._watch_instead((current + by) % snapshot.environments)
+
+    def _watch_instead(self, wanted: int | str) -> None:
+        self.dashboard.episode.expected = wanted
+        self.session.watch(wanted)
         self._show(self.view.snapshot)
+
+    def action_follow(self) -> None:
+        """The best episode of those that end, the newest, or one environment again."""
+        snapshot = self.session.snapshot()
+        if snapshot.environments < 1:
+            self._tell("the environments are not there yet")
+            return
+        clip, expected = snapshot.clip, self.dashboard.episode.expected
+        now = expected if expected is not None else clip.follow if clip else None
+        environment = clip.environment if clip else 0
+        self._watch_instead("newest" if now == "best" else environment if now == "newest" else "best")
+
+    def action_speed(self, by: int) -> None:
+        """The episode faster or slower."""
+        episode = self.dashboard.episode
+        factor = episode.factor or 1.0
+        others = [each for each in FACTORS if (each - factor) * by > 0]
+        self._play_at(min(others, key=lambda each: abs(each - factor), default=factor))
+
+    def action_hold(self) -> None:
+        """Hold the episode, or let it go on. Training does not notice."""
+        self._play_at(0.0 if self.dashboard.episode.factor else 1.0)
+
+    def _play_at(self, factor: float) -> None:
+        if len(self.screen_stack) == 1:  # elsewhere nobody would see what the key does
+            self.dashboard.episode.factor = self._playback.factor = factor
+            self.dashboard.episode.redraw()
 
     # ---- panels ----
 

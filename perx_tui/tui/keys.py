@@ -59,6 +59,12 @@ KEYS: tuple[Key, ...] = (
     Key("w", "w", "watch", "Watch the policy play", WATCHING, "watch_mode", 8, "Watch mode: the policy plays"),
     Key("n", "n N", "next env", "Next environment, or back", WATCHING, "watch(1)", 15, "Watch the next environment"),
     Key("N", "", "", "The environment before", WATCHING, "watch(-1)", 0, "Watch the environment before"),
+    Key("b", "b", "follow", "Best or newest episode", WATCHING, "follow", 18, "Follow the best or newest episode"),
+    Key(
+        "plus,equals_sign", "+ - z", "speed", "Faster, slower, hold", WATCHING, "speed(1)", 0, "Play the episode faster"
+    ),
+    Key("minus", "", "", "Slower", WATCHING, "speed(-1)", 0, "Play the episode slower"),
+    Key("z", "", "", "Hold the episode, or go on", WATCHING, "hold", 0, "Hold the episode"),
     *(
         Key(str(number), str(number), title, f"Go to {title}", PANEL, f"panel('{name}')", 0, f"Go to panel: {title}")
         for number, (name, title) in enumerate(((name, TITLES[name]) for name in PANELS), start=1)

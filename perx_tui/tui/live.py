@@ -166,7 +166,7 @@ class LiveApp(App[Result]):
 
     def _begin(self) -> None:
         clip = self.view.snapshot.clip
-        self.session.watch(clip.environment if clip else 0)  # what other viewers watch stays
+        self.session.watch((clip.follow or clip.environment) if clip else 0)  # what other viewers watch stays
         if self._autostart and not self.session.is_alive:
             self.session.start()
         self.tick()

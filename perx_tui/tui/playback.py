@@ -23,7 +23,9 @@ class Playback:
         self._fastest = pictures_per_second * max(1, int(speed / pictures_per_second))
         self._clip: Clip | None = None
         self._next: Clip | None = None
-        self._started = 0.0
+        self._position, self._at = 0.0, 0.0
+        self.factor = 1.0
+        """How much faster than by itself the game is played; 0 holds it."""
         self._speed = self._fastest
         self._arrived: float | None = None
         self._interval: float | None = None
@@ -33,7 +35,7 @@ class Playback:
         newest = self._next or self._clip
         if clip is None or not clip.frames or (newest is not None and _same(clip, newest)):
             return
-        if self._clip is None or clip.environment != self._clip.environment:
+        if self._clip is None or _subject(clip) != _subject(self._clip):
             self._arrived, self._interval, self._next = now, None, None
             self._start(clip, now)
             return
@@ -47,7 +49,9 @@ class Playback:
         """The clip, the index and the frame to show at `now`; None before the first clip."""
         if self._clip is None:
             return None
-        index = int((now - self._started) * self._speed + 1e-6)
+        self._position += max(0.0, now - self._at) * self._speed * self.factor
+        self._at = now
+        index = int(self._position + 1e-6)
         if index >= len(self._clip.frames):
             if self._next is not None:
                 self._start(self._next, now)
@@ -55,15 +59,21 @@ class Playback:
                 index = 0
             else:
                 index = len(self._clip.frames) - 1
+                self._position = float(index)
         return self._clip, index, self._clip.frames[index]
 
     def _start(self, clip: Clip, now: float) -> None:
         self._clip = clip
-        self._started = now
+        self._position, self._at = 0.0, now
         self._speed = self._fastest
-        if self._interval:
+        if self._interval and clip.follow is None:  # an episode that is followed is complete
             self._speed = min(self._fastest, len(clip.frames) / self._interval)
 
 
+def _subject(clip: Clip) -> object:
+    """What is watched: an environment, or the episodes that a rule chooses."""
+    return clip.follow or clip.environment
+
+
 def _same(one: Clip, other: Clip) -> bool:
-    return one is other or (one.iteration == other.iteration and one.environment == other.environment)
+    return one is other or (one.iteration == other.iteration and _subject(one) == _subject(other))

@@ -63,8 +63,8 @@ class Session(Protocol):
     def checkpoint(self) -> None:
         """Ask for a checkpoint."""
 
-    def watch(self, environment: int | None) -> None:
-        """Choose the environment whose clips the snapshots carry."""
+    def watch(self, environment: int | str | None) -> None:
+        """Choose the environment whose clips the snapshots carry, or the "best" or "newest" episode."""
 
     def set(self, key: str, value: object) -> None:
         """Change a live setting; ProfileError at once when the key or the value will not do."""

@@ -104,7 +104,7 @@ def test_a_long_clip_is_cut_and_a_huge_one_left_out() -> None:
         (b'{"do": "pause", "now": 1}', "pause takes no argument 'now'"),
         (b'{"do": "stop"}', "checkpoint must be true or false"),
         (b'{"do": "stop", "checkpoint": 1}', "checkpoint must be true or false"),
-        (b'{"do": "watch", "environment": "x"}', "environment must be a whole number"),
+        (b'{"do": "watch", "environment": 1.5}', "environment must be int or str"),
         (b'{"do": "spectate"}', "wanted must be true or false"),
         (b'{"do": "direct", "act": "speed", "value": "x"}', "value must be a number"),
         (b'{"do": "direct", "act": "speed", "value": NaN}', "NaN"),

@@ -421,8 +421,12 @@ class FakeSession:
         step = self.current.step
         self._command("checkpoint", checkpoint=f"step-{step:012d}", checkpoint_step=step)
 
-    def watch(self, environment: int | None) -> None:
-        self._command("watch", environment, clip=clip(self.current.iteration, environment or 0))
+    def watch(self, environment: int | str | None) -> None:
+        number = environment if isinstance(environment, int) else 7
+        shown = clip(self.current.iteration, number)
+        if isinstance(environment, str):
+            shown = replace(shown, follow=environment, total=31.0)  # type: ignore[arg-type]
+        self._command("watch", environment, clip=shown)
 
     def set(self, key: str, value: object) -> None:
         if not self.profile.info(key).live:

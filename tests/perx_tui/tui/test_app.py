@@ -498,3 +498,38 @@ async def test_after_a_resize_the_screen_is_as_if_it_had_begun_with_that_size(
         await stage.pilot.pause()
         await stage.tick()
         assert stage.text == fresh
+
+
+# ---- the episode ----
+
+
+async def test_b_follows_the_best_episode_then_the_newest_then_one_environment_again() -> None:
+    async with staged(FakeSession(obey=True), (160, 48)) as stage:
+        await stage.tick()
+        for wanted, heading in (("best", "best"), ("newest", "newest"), (7, "env 7")):
+            await stage.press("b")
+            assert stage.session.commands[-1] == ("watch", wanted)
+            assert f"episode · {heading} …" in stage.rows("episode")[0]
+            await stage.tick()
+            await stage.tick()
+            assert f"episode · {heading} ─" in stage.rows("episode")[0]
+        await stage.press("b")
+        await stage.tick()
+        await stage.press("n")
+        assert stage.session.commands[-1] == ("watch", 8)
+
+
+async def test_plus_minus_and_z_change_the_speed_of_the_episode_and_nothing_else() -> None:
+    async with staged(FakeSession(), (160, 48)) as stage:
+        await stage.tick()
+        for key, shown in (("plus", "2x"), ("minus", "value"), ("minus", "0.5x"), ("z", "▌▌ held"), ("z", "value")):
+            await stage.press(key)
+            assert shown in stage.rows("episode")[0]
+        assert "x  value" not in stage.rows("episode")[0]
+        assert stage.commands == []
+        await stage.press("z")
+        held = stage.rows("episode")[1:]
+        await stage.tick(3.0)
+        assert stage.rows("episode")[1:] == held
+        await stage.press("p", "plus", "escape")
+        assert "held" in stage.rows("episode")[0]

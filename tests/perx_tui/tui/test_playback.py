@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakes import clip
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,34 @@ def test_the_game_never_jumps_back(events: list[tuple[float, bool]], pictures: f
             place = (shown[0].iteration, shown[1])
             assert place >= last
             last = place
+
+
+def test_a_held_game_stands_still_and_slow_motion_takes_its_time() -> None:
+    playback = Playback(10)
+    playback.offer(clip(1), 0.0)
+
+    def index(now: float) -> int:
+        shown = playback.frame(now)
+        assert shown is not None
+        return shown[1]
+
+    assert index(1.0) == 10
+    playback.factor = 0.0
+    assert index(9.0) == 10
+    playback.factor = 0.25
+    assert index(11.0) == 15
+    playback.factor = 2.0
+    assert index(12.0) == 35
+
+
+def test_an_episode_that_is_followed_is_played_to_its_end_before_the_next() -> None:
+    """Whatever environment the next one is of; a change of what is followed is shown at once."""
+    playback = Playback(10)
+    playback.offer(replace(clip(1, environment=3), follow="best"), 0.0)
+    playback.offer(replace(clip(2, environment=9), follow="best"), 1.0)
+    seen = [shown[0].environment for tick in range(10, 80) if (shown := playback.frame(tick / 10)) is not None]
+    assert seen == [3] * 54 + [9] * 16
+    playback.offer(replace(clip(3, environment=5), follow="newest"), 8.0)
+    shown = playback.frame(8.0)
+    assert shown is not None
+    assert shown[0].environment == 5
