@@ -111,7 +111,7 @@ def pauses_and_changes_the_learning_rate(stranger: Stranger, run: Path) -> None:
     stranger.presses("e", "settings", "type a few letters")
     stranger.presses("train.learning_rate", "in force", "enter changes it")
     stranger.presses("\r", "enter applies it")
-    stranger.presses("\x7f" * len("0.015") + "0.005", "→ 0.005, from the next minibatch on")
+    stranger.presses("0.005", "→ 0.005, from the next minibatch on")
     stranger.presses("\r", "*train.learning_rate 0.005")
     assert steps(run) == held
     stranger.goes_back("type a few letters")

@@ -123,8 +123,15 @@ class SettingDetail(Panel):
     info: FieldInfo | None = None
     text: str | None = None
     """The new value as typed so far; None while nothing is changed."""
+    fresh = False
+    """`text` is the value in force, and nothing has been typed yet: a letter takes its place, backspace changes it."""
     problem = ""
     """Why the typed value will not do."""
+
+    @property
+    def kept(self) -> str:
+        """What another letter is put behind."""
+        return "" if self.fresh or self.text is None else self.text
 
     def heading(self) -> str:
         """The key."""
@@ -182,7 +189,8 @@ class SettingDetail(Panel):
         if self.problem:
             lines.extend(((row, "red+"),) for row in wrap("✗ " + self.problem, width))
         elif self.text == spell(info.value):
-            lines.append((("= as it is", "dim"),))
+            typed = "" if options or not self.fresh else "; type another value, or backspace to change this one"
+            lines.extend(((row, "dim"),) for row in wrap("= as it is" + typed, width))
         else:
             lines.append(((f"✓ {clean(spell(info.value))} → {self.text}, from the next minibatch on", "green+"),))
         return lines

@@ -139,8 +139,8 @@ class EditorScreen(FullScreen):
                 self.action_move(1)
             else:
                 self._by_letter(event.character)
-        elif len(self.detail.text or "") < _LONGEST:
-            self._type((self.detail.text or "") + event.character)
+        elif len(self.detail.kept) < _LONGEST:
+            self._type(self.detail.kept + event.character)
         self._redraw()
 
     def on_paste(self, event: events.Paste) -> None:
@@ -150,7 +150,7 @@ class EditorScreen(FullScreen):
         if not self.editing:
             self.list.narrow((self.list.typed + text)[:_LONGEST])
         elif self.detail.info is not None and not alternatives(self.detail.info):
-            self._type(((self.detail.text or "") + text)[:_LONGEST])
+            self._type((self.detail.kept + text)[:_LONGEST])
         self._redraw()
 
     def action_erase(self) -> None:
@@ -173,7 +173,7 @@ class EditorScreen(FullScreen):
 
     def _type(self, text: str) -> None:
         """A new value, checked at once."""
-        self.detail.text = text
+        self.detail.text, self.detail.fresh = text, False
         self.detail.problem = self._problem(text)
 
     def _problem(self, text: str) -> str:
@@ -200,6 +200,7 @@ class EditorScreen(FullScreen):
             return
         if not self.editing:
             self._type(spell(info.value))
+            self.detail.fresh = True
         elif not self.detail.problem and self.detail.text is not None:
             value = parse(info, self.detail.text)
             if value == info.value or self._apply(info, value, undo=False):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from driving import Stage, staged
 from fakes import FakeSession, kept, paused, running, segment, starting
+from textual import events
 
 from perx_tui.tui.keys import EDITOR_KEYS, PRIORITIZATION_KEYS, VIEWER_KEYS, Key
 from perx_tui.tui.lines import text_of
@@ -426,6 +427,23 @@ async def test_typing_finds_a_setting_and_enter_changes_it() -> None:
         assert "train.entropy_coef  0.005 → 0.02" in body(stage, "edits")
         assert "in force  0.02" in body(stage, "detail")
         assert "8.19M" in body(stage, "edits")
+
+
+async def test_the_first_letter_takes_the_place_of_the_value_and_backspace_changes_it() -> None:
+    """Law: who types a number means this number; who begins with backspace means the one that is there."""
+    async with staged(FakeSession(), (80, 24)) as stage:
+        await stage.press("e")
+        await typing(stage, "entrop")
+        await stage.press("enter")
+        assert "type another value" in body(stage, "detail")
+        await typing(stage, "0.02")
+        assert "0.005 → 0.02" in body(stage, "detail")
+        await stage.press("escape", "enter", "backspace", "7")
+        assert "0.005 → 0.007" in body(stage, "detail")
+        await stage.press("escape", "enter")
+        stage.app.screen.post_message(events.Paste("0.03"))
+        await stage.pilot.pause()
+        assert "0.005 → 0.03" in body(stage, "detail")
 
 
 async def test_a_value_that_will_not_do_is_refused_as_it_is_typed() -> None:
