@@ -233,17 +233,27 @@ class ChartScreen(FullScreen):
     # ---- typing ----
 
     def on_key(self, event: events.Key) -> None:
-        """While one searches letters are text, never commands; space pins."""
-        if not self.searching or event.character is None or not event.is_printable:
+        """While one searches letters are text, never commands; space pins.
+
+        Keys that begin and end the search are taken here, too: as bindings they would be acted on behind letters that
+        a slow line brings together with them.
+        """
+        if not self.searching:
+            if event.key not in ("slash", "enter"):
+                return
+            self.action_search()
+        elif event.key in ("enter", "escape", "backspace"):
+            {"enter": self.action_pick, "escape": self.action_back, "backspace": self.action_erase}[event.key]()
+        elif event.character is None or not event.is_printable:
             return
-        event.stop()
-        event.prevent_default()
-        if event.character == " ":
+        elif event.character == " ":
             key = self.metrics.chosen
             if key is not None:
                 self._answer(self.charts.toggle(key))
         elif len(self.metrics.typed) < _LONGEST:
             self.metrics.narrow(self.metrics.typed + event.character)
+        event.stop()
+        event.prevent_default()
         self._redraw()
 
     def action_erase(self) -> None:

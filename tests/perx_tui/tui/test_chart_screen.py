@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from driving import Stage, staged
 from fakes import FakeSession, metrics, running, starting
+from textual import events
 
 from perx_tui.tui import taking
 from perx_tui.tui.chart_choice import FIRST, Choice
@@ -127,6 +128,20 @@ async def test_letters_are_no_commands_while_one_searches() -> None:
         await stage.press("escape")
         assert charts(stage).pinned == [FIRST]
         assert not charts(stage).log
+
+
+async def test_keys_of_a_search_that_come_together_are_taken_in_their_order() -> None:
+    """As a slow line brings them: none of the letters is a command."""
+    async with staged(FakeSession(), LARGE) as stage:
+        await stage.tick()
+        await stage.press("g")
+        for key in ("slash", *"gradno", "backspace", "enter", "l"):
+            character = {"slash": "/", "enter": "\r", "backspace": "\x08"}.get(key, key)
+            stage.app.post_message(events.Key(key, character))
+        await stage.pilot.pause()
+        await stage.pilot.pause()
+        assert charts(stage).pinned == ["loss/grad_norm"]
+        assert (charts(stage).log, charts(stage).stacked) == (True, Choice().stacked)
 
 
 async def test_the_list_moves_and_says_when_nothing_is_like_it() -> None:
