@@ -26,6 +26,7 @@ from perx_tui.tui.screens.editor import EditorScreen
 from perx_tui.tui.screens.explain import ExplainScreen
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.screens.help import HelpScreen
+from perx_tui.tui.screens.number import NumberScreen
 from perx_tui.tui.screens.prioritization import PrioritizationScreen
 from perx_tui.tui.screens.quit import ATTACHED, OPTIONS, QuitScreen
 from perx_tui.tui.screens.segment import SegmentScreen
@@ -113,6 +114,18 @@ class PerxApp(LiveApp):
         self.dashboard.episode.expected = wanted
         self.session.watch(wanted)
         self._show(self.view.snapshot)
+
+    def action_number(self) -> None:
+        """Ask which environment shall be watched."""
+        count = self.session.snapshot().environments
+        if count < 1:
+            self._tell("the environments are not there yet")
+        elif not isinstance(self.screen, NumberScreen):
+            self.push_screen(NumberScreen(self.palette, count), self._numbered)
+
+    def _numbered(self, number: int | None) -> None:
+        if number is not None:
+            self._watch_instead(number)
 
     def action_follow(self) -> None:
         """The best episode of those that end, the newest, or one environment again."""

@@ -59,6 +59,16 @@ KEYS: tuple[Key, ...] = (
     Key("w", "w", "watch", "Watch the policy play", WATCHING, "watch_mode", 8, "Watch mode: the policy plays"),
     Key("n", "n N", "next env", "Next environment, or back", WATCHING, "watch(1)", 15, "Watch the next environment"),
     Key("N", "", "", "The environment before", WATCHING, "watch(-1)", 0, "Watch the environment before"),
+    Key(
+        "number_sign",
+        "#",
+        "number",
+        "An environment by number",
+        WATCHING,
+        "number",
+        0,
+        "Watch an environment by number",
+    ),
     Key("b", "b", "follow", "Best or newest episode", WATCHING, "follow", 18, "Follow the best or newest episode"),
     Key(
         "plus,equals_sign", "+ - z", "speed", "Faster, slower, hold", WATCHING, "speed(1)", 0, "Play the episode faster"

@@ -533,3 +533,25 @@ async def test_plus_minus_and_z_change_the_speed_of_the_episode_and_nothing_else
         assert stage.rows("episode")[1:] == held
         await stage.press("p", "plus", "escape")
         assert "held" in stage.rows("episode")[0]
+
+
+async def test_an_environment_is_watched_by_its_number() -> None:
+    """Digits are no panels meanwhile; a number that does not exist is not taken."""
+    async with staged(FakeSession(obey=True), (80, 24)) as stage:
+        await stage.press("number_sign", "9", "9", "9")
+        assert "environment 999" in stage.text
+        assert "0 to 511" in stage.text
+        await stage.press("enter")
+        assert stage.commands == []
+        await stage.press("backspace", "backspace", "4", "q", "enter")
+        assert stage.session.commands[-1] == ("watch", 94)
+        assert "env 94 …" in stage.rows("episode")[0]
+        await stage.press("number_sign", "1", "escape")
+        assert len(stage.app.screen_stack) == 1
+        assert stage.session.commands[-1] == ("watch", 94)
+
+
+async def test_a_number_is_not_asked_for_before_there_are_environments() -> None:
+    async with staged(FakeSession(starting())) as stage:
+        await stage.press("number_sign")
+        assert "not there yet" in stage.header
