@@ -13,8 +13,9 @@ RISES = frozenset(("episode/score", "episode/return"))
 """Metrics of which more is better in every environment."""
 LEAST = 10
 """Points below which nothing is said."""
-_SHARE = 10
-"""Each of the two stretches that are compared is this part of the run, and at least half of `LEAST` points."""
+_SHARE, _MANY = 10, 20
+"""Each of the two stretches that are compared is this part of the run. A young run's are longer, a third of it up to so
+many points, because the means of a few scatter too much to tell; half of `LEAST` are the fewest."""
 _SURE = 3.0
 """Standard errors that the means of the two must be apart to be called different."""
 
@@ -61,10 +62,10 @@ class Trend:
 def trend(xs: Sequence[float], ys: Sequence[float]) -> Trend | None:
     """How a metric of which more is better goes, None while it has too few points for an answer.
 
-    `xs` are steps, ascending. Both stretches are as long, so that a run of any length is judged by its last fifth; a
+    `xs` are steps, ascending. Both stretches are as long, so that a long run is judged by its last fifth; a
     difference counts when it is `_SURE` standard errors of the means large, by what points scatter inside of each.
     """
-    size = max(LEAST // 2, len(ys) // _SHARE)
+    size = max(LEAST // 2, min(len(ys) // 3, _MANY), len(ys) // _SHARE)
     if len(ys) < max(LEAST, 2 * size):
         return None
     now, before = ys[-size:], ys[-2 * size : -size]
