@@ -64,10 +64,12 @@ class Screen:
         self.size = columns, lines
         self.bytes = 0
         self._set_size(columns, lines)
+        config = str(folder.resolve() / "config")
         self._shell = subprocess.Popen(
             [sys.executable, "-S", str(SHELL), str(theirs.fileno()), *command],
             cwd=folder,
-            env={**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            # Keys are pressed at random here: what they arrange is nobody's layout.
+            env={**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "XDG_CONFIG_HOME": config},
             stdin=slave,
             stdout=slave,
             stderr=slave,
