@@ -80,7 +80,8 @@ def pause(soak: SoakedRun) -> str:
     for number in range(singles):
         soak.control.step_iteration()
         soak.ledger.wait_for_event("step", since, "the socket's command")
-        soak.ledger.wait_for_iterations(1)
+        # It may have been read of along with the event.
+        soak.ledger.wait_for_iterations(held + number + 1 - soak.ledger.iteration)
         time.sleep(1.0)
         soak.ledger.read()
         if soak.ledger.iteration != held + number + 1:
