@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def standard_layout(own_settings: Path) -> None:
     """How one test has arranged the panels is nothing to the next."""
     (own_settings / "layout.json").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def keep_denormals() -> Iterator[None]:
+    """A trainer flushes denormals in its thread, which here is everybody's: other tests need them."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

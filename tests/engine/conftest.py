@@ -31,13 +31,6 @@ def tiny_profile(*sets: str, name: str = "breakout.toml") -> Profile:
     return Profile.load(name, [*TINY, *sets])
 
 
-@pytest.fixture(autouse=True)
-def keep_denormals() -> Iterator[None]:
-    """A trainer flushes denormals in its thread, which here is everybody's: other tests need them."""
-    yield
-    torch.set_flush_denormal(False)
-
-
 @pytest.fixture
 def make_trainer() -> Iterator[Callable[..., Trainer]]:
     made: list[Trainer] = []

@@ -16,7 +16,7 @@ from engine.replay import (
     priority_metric,
     probabilities,
 )
-from engine.reuse import Reuse, reuse_statistics
+from engine.reuse import Reuse, clipped, reuse_statistics
 from engine.segments import Experience
 from tests.engine.test_segments import make_segments
 
@@ -162,7 +162,7 @@ def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None
         drawn = sampler.draw(METRIC, 2, settings())
         ratios = torch.ones(5, 2)
         ratios[0, 0] = 2.0
-        reuse.observe(drawn.segments, ratios, 0.2)
+        reuse.record(drawn.segments, clipped(ratios, 0.2))
     chances = probabilities(METRIC, 1.0)
     values, view = reuse_statistics(sampler, experience, METRIC, chances, reuse, iteration=9, table=True)
     assert values["replay/uses_mean"] == 3.0
