@@ -25,10 +25,13 @@ _IDLE_SECONDS = 0.1
 """How often the thread that reads keys looks whether it shall end."""
 _RESIZE_SECONDS = 0.1
 """By then Textual has drawn a size."""
-_LONGEST_REST = 1.0
-_RESIZE_SHARE = 0.03
-"""A window that is dragged passes through hundreds of sizes, and each costs a whole screen. The first is drawn at once,
-of those that follow so many that the screen's thread is busy with them for this share of the time, but one a second."""
+_STILL_SECONDS = 0.15
+"""A window that had no other size for so long has come to rest."""
+_LONGEST_REST = 10.0
+_RESIZE_SHARE = 0.01
+"""A window that is dragged passes through hundreds of sizes, and each costs a whole screen, for which training pays.
+The first is drawn at once and the last when it comes to rest; of those between so many that the screen's thread is busy
+with them for this share of the time, but one in `_LONGEST_REST` seconds."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -45,10 +48,12 @@ class TerminalDriver(LinuxDriver):
     _suspended = False
     _busy = False
     _next: int | None = None
-    _look: asyncio.TimerHandle | None = None
-    """The newest look at the size, done or still to come."""
+    _look: asyncio.Handle | None = None
+    """The look at the size that is still to come."""
+    _moved = _drawn = float("-inf")
+    """When the size changed last, and when it was looked at last, by the loop's clock."""
     _rest = _RESIZE_SECONDS
-    """From one look to the next."""
+    """From one look to the next while the size changes."""
 
     def start_application_mode(self) -> None:
         """As Textual does, but resizes are taken one after another."""
@@ -92,9 +97,18 @@ class TerminalDriver(LinuxDriver):
 
     def _after_resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         """Let Textual look at the size, at once or, where it has just done so, soon."""
-        if self._look is None or self._look.when() <= loop.time():
-            last = self._look.when() if self._look is not None else 0.0
-            self._look = loop.call_at(max(loop.time(), last + self._rest), self._resize, loop, tell)
+        self._moved = loop.time()
+        if self._look is None:
+            self._consider(loop, tell)
+
+    def _consider(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
+        """Look now, or wait until the window stands still or its last size was drawn long ago."""
+        due = min(self._moved + _STILL_SECONDS, self._drawn + self._rest)
+        if loop.time() < due:
+            self._look = loop.call_at(due, self._consider, loop, tell)
+            return
+        self._look, self._drawn = None, loop.time()
+        self._resize(loop, tell)
 
     def _resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         self._forget()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,16 +80,62 @@ def test_a_terminal_that_has_its_size_again_is_drawn_anew(paused: Terminal) -> N
         comes_to_rest(paused, before)
 
 
-@pytest.mark.parametrize(("cost", "rest"), [(0.0, 0.1), (0.0015, 0.1), (0.012, 0.4), (0.027, 0.9), (0.5, 1.0)])
+@pytest.mark.parametrize(("cost", "rest"), [(0.0, 0.1), (0.0005, 0.1), (0.004, 0.4), (0.027, 2.7), (0.5, 10.0)])
 def test_after_a_size_that_was_dear_the_next_is_drawn_later(
     monkeypatch: pytest.MonkeyPatch, cost: float, rest: float
 ) -> None:
-    """Sizes take three hundredths of the time while they change, but one a second is drawn."""
+    """Sizes take a hundredth of the time while they change, but one in ten seconds is drawn."""
     driver = TerminalDriver.__new__(TerminalDriver)
     monkeypatch.setattr(driver, "_app", SimpleNamespace(size=Size(120, 36)), raising=False)
     monkeypatch.setattr(time, "thread_time", lambda: 7.0 + cost)
     driver._redraw(Size(80, 24), 7.0)
     assert driver._rest == pytest.approx(rest)
+
+
+class Clock:
+    """An event loop of which only the time passes."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self._calls: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, call: Callable[..., None], *arguments: object) -> object:
+        self._calls.append((when, call, arguments))
+        return self._calls[-1]
+
+    def pass_to(self, end: float) -> None:
+        while self._calls and min(when for when, *_ in self._calls) <= end:
+            due = min(self._calls, key=lambda entry: entry[0])
+            self._calls.remove(due)
+            self.now = max(self.now, due[0])
+            due[1](*due[2])
+        self.now = end
+
+
+@pytest.mark.parametrize("rest", [0.1, 0.9, 3.0])
+def test_of_a_drag_the_first_size_is_drawn_at_once_and_the_last_when_it_stands(
+    monkeypatch: pytest.MonkeyPatch, rest: float
+) -> None:
+    """Law: between the two at most one size in `rest` seconds; a size that comes alone is never kept waiting."""
+    clock, looks = Clock(), list[float]()
+    driver = TerminalDriver.__new__(TerminalDriver)
+    monkeypatch.setattr(driver, "_rest", rest, raising=False)
+    monkeypatch.setattr(driver, "_resize", lambda loop, tell: looks.append(clock.now), raising=False)
+    began = clock.now
+    for number in range(200):  # ten seconds of it
+        clock.pass_to(began + 0.05 * number)
+        driver._after_resize(clock, None)  # type: ignore[arg-type]
+    last = clock.now
+    clock.pass_to(last + 20)
+    assert looks[0] == began
+    assert last < looks[-1] <= last + 0.16
+    assert all(later - sooner >= rest - 1e-6 for sooner, later in itertools.pairwise(looks[:-1]))
+    assert len(looks) >= 10 / rest - 2
+    driver._after_resize(clock, None)  # type: ignore[arg-type]
+    assert looks[-1] == clock.now
 
 
 def rows_or_nothing(terminal: Terminal) -> list[str]:
