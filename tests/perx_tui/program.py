@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -69,6 +71,15 @@ def on_terminal(folder: Path, *arguments: str, columns: int = 80, lines: int = 2
 def record(run: Path) -> dict[str, Any]:
     """What run.json of a run holds."""
     return dict(json.loads((run / "run.json").read_text()))
+
+
+def kill_runs(folder: Path) -> None:
+    """Ends at once what still trains in `folder`/runs."""
+    for path in (folder / "runs").glob("*/run.json"):
+        run = record(path.parent)
+        if run["state"] not in ("finished", "failed", "stopped"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(run["pid"], signal.SIGKILL)
 
 
 def steps(run: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import pytest
 
 from engine import RemoteSession
 
-from .program import ENDLESS, answer, checkpoints, eventually, on_terminal, record, steps
+from .program import ENDLESS, answer, checkpoints, eventually, kill_runs, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
 
 
@@ -26,11 +25,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder with a profile; what still trains there at the end is killed."""
     (tmp_path / "tiny.toml").write_text(ENDLESS)
     yield tmp_path
-    for path in (tmp_path / "runs").glob("*/run.json"):
-        run = json.loads(path.read_text())
-        if run["state"] not in ("finished", "failed", "stopped"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run["pid"], signal.SIGKILL)
+    kill_runs(tmp_path)
 
 
 def detached(folder: Path, *options: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import signal
 import termios
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .program import ENDLESS, TINY, answer, checkpoints, eventually, on_terminal, record, steps
+from .program import ENDLESS, TINY, answer, checkpoints, eventually, kill_runs, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
 
 
@@ -24,11 +22,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     assert answer(tmp_path, "--profile", "tiny.toml", "--headless", "--name", "near").returncode == 0
     assert answer(tmp_path, "--profile", "endless.toml", "--detach", "--name", "far").returncode == 0
     yield tmp_path
-    for path in (tmp_path / "runs").glob("*/run.json"):
-        run = json.loads(path.read_text())
-        if run["state"] not in ("finished", "failed", "stopped"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run["pid"], signal.SIGKILL)
+    kill_runs(tmp_path)
 
 
 def browser(folder: Path, columns: int = 100, lines: int = 30) -> PseudoTerminal:

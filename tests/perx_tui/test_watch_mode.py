@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import re
 import signal
 import time
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .program import ENDLESS, answer, eventually, on_terminal, steps
+from .program import ENDLESS, answer, eventually, kill_runs, on_terminal, steps
 from .pseudo_terminal import PseudoTerminal
 
 
@@ -22,11 +19,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder with a profile; what still trains there at the end is killed."""
     (tmp_path / "tiny.toml").write_text(ENDLESS)
     yield tmp_path
-    for path in (tmp_path / "runs").glob("*/run.json"):
-        run = json.loads(path.read_text())
-        if run["state"] not in ("finished", "failed", "stopped"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run["pid"], signal.SIGKILL)
+    kill_runs(tmp_path)
 
 
 def step_of(terminal: PseudoTerminal) -> int:
