@@ -34,3 +34,10 @@ def ending_signals(leave: Callable[[Ending], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def after_hang_up() -> None:
+    """Lets the SIGHUPs pass that come behind the first one, from the shell and from the kernel when the shell ends: one
+    of them would kill a process that is about to leave in order. A handler that somebody else has set stays."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

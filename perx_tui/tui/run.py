@@ -9,7 +9,7 @@ from perx_tui.terminal import ascii_only as terminal_is_ascii
 from perx_tui.terminal import colours
 from perx_tui.tui.app import PerxApp
 from perx_tui.tui.driver import TerminalDriver
-from perx_tui.tui.ending import ending_signals
+from perx_tui.tui.ending import after_hang_up, ending_signals
 from perx_tui.tui.live import Result
 from perx_tui.tui.meter import Meter
 from perx_tui.tui.pace import SLOW_LINK_FPS, SLOW_LINK_REFRESH, screen_time
@@ -82,4 +82,6 @@ def run_app(
         app.driver_class = TerminalDriver
         with ending_signals(app.leave):
             result = app.run()
+        if result == "hangup":
+            after_hang_up()
     return result if result is not None else "crashed"

@@ -124,6 +124,7 @@ def pauses_and_changes_the_learning_rate(stranger: Stranger, run: Path) -> None:
 def looks_at_the_most_surprising_segment(stranger: Stranger) -> None:
     """The segment viewer opens on the highest priority; j goes to where what came was not what was expected."""
     stranger.presses("v", "by priority rank 1", "advantage", "j surprise")
+    stranger.finds(r"surprise \d+ of 16")  # the segment has come
     stranger.terminal.press("j")
     stranger.finds("surprise 1 of 16")
     stranger.finds("(better|worse) than expected")
