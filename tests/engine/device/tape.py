@@ -42,10 +42,14 @@ class Tape(TorchDispatchMode):
                 for tensor in tree_leaves(given):
                     self._remember(tensor)
         result = func(*args, **kwargs)
-        self._played.append((func, args, kwargs, result))
+        self.note(func, args, kwargs, result)
         if all(each.alias_info is None for each in func._schema.returns):
             self._own |= {each.untyped_storage().data_ptr() for each in tree_leaves(result) if isinstance(each, Tensor)}
         return result
+
+    def note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Adds what was done, and what came of it."""
+        self._played.append((func, args, kwargs, result))
 
     def _remember(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()

@@ -1,0 +1,290 @@
+"""Training on a GPU that is not there: what a card would refuse is refused, and what is learned is what the CPU learns.
+
+The pretended GPU is strict, which the first tests show; the others train on it by the same code as on a card.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import Profile, TrainingSession, bench
+from engine.device_collector import DeviceCollector
+from engine.device_graph import GraphedCall
+from engine.device_update import DeviceUpdate
+from engine.grouped_collector import GroupedCollector
+from engine.memory import memory_parts
+from engine.resume import load_state, save_state
+from engine.trainer import Trainer
+from engine.viewing import ORDERS, view_segment
+from tests.engine.conftest import TINY, figures, wait_for
+from tests.engine.device.pretended_gpu import CUDA, OnDevice, PretendedGpu
+from tests.engine.device.update_cases import EDITS, SCHEMES
+
+ON_GPU = [each for each in TINY if not each.startswith("train.device")] + ["train.device=cuda"]
+CPU = torch.device("cpu")
+Make = Callable[..., Trainer]
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, kernels: Path) -> Iterator[PretendedGpu]:
+    made = PretendedGpu()
+    made.install(monkeypatch, kernels)
+    with made.here():
+        yield made
+
+
+@pytest.fixture
+def make(gpu: PretendedGpu) -> Iterator[Make]:
+    """Trainers on the pretended GPU; a warning fails the test."""
+    made: list[Trainer] = []
+
+    def one(*sets: str, name: str = "breakout.toml", warn: Any = pytest.fail) -> Trainer:
+        made.append(Trainer(Profile.load(name, [*ON_GPU, *sets]).for_device("cuda"), CUDA, warn=warn))
+        return made[-1]
+
+    yield one
+    for trainer in made:
+        trainer.close()
+
+
+def test_a_tensor_of_the_device_is_no_array(gpu: PretendedGpu) -> None:
+    tensor = torch.arange(4.0, device=CUDA)
+    assert isinstance(tensor, OnDevice)
+    assert tensor.device == CUDA
+    with pytest.raises(TypeError, match="cuda"):
+        tensor.numpy()
+    assert tensor.cpu().numpy().tolist() == [0, 1, 2, 3]
+
+
+def test_tensors_of_both_sides_do_not_mix(gpu: PretendedGpu) -> None:
+    there, here = torch.ones(3, device=CUDA), torch.ones(3)
+    for mixture in (lambda: there + here, lambda: torch.cat((there, here)), lambda: there[torch.tensor([1])]):
+        with pytest.raises(RuntimeError, match="same device"):
+            mixture()
+    assert (there + torch.tensor(2.0)).tolist() == [3, 3, 3]  # a number of the host's is an argument
+
+
+def test_generators_of_both_sides_do_not_mix(gpu: PretendedGpu) -> None:
+    with pytest.raises(RuntimeError, match="generator"):
+        torch.rand(3, device=CUDA, generator=torch.Generator())
+    torch.rand(3, device=CUDA, generator=torch.Generator(CUDA))
+
+
+def test_what_the_host_waits_for_is_noted(gpu: PretendedGpu) -> None:
+    there, pinned, loose = torch.ones(3, device=CUDA), torch.ones(3, pin_memory=True), torch.ones(3)
+    for asks in (
+        lambda: float(there.sum()),
+        lambda: bool(there.all()),
+        lambda: there.tolist(),
+        lambda: there.nonzero(),
+        lambda: there[there > 0],
+        lambda: there.cpu(),
+        lambda: loose.to(CUDA),
+        lambda: loose.copy_(there, non_blocking=True),
+        lambda: pinned.copy_(there),
+    ):
+        before = len(gpu.waits)
+        asks()
+        assert len(gpu.waits) > before
+    gpu.waits.clear()
+    pinned[1:].copy_(there[1:], non_blocking=True)
+    there.copy_(pinned, non_blocking=True)
+    there.add_(1).masked_fill_(there > 1, 2)
+    torch.where(there > 1, there, 0.0)
+    assert gpu.waits == []
+
+
+def test_a_graph_does_the_same_again_and_asks_nothing(gpu: PretendedGpu) -> None:
+    values, total = torch.ones(3, device=CUDA), torch.zeros((), device=CUDA)
+    reasons: list[str] = []
+
+    def add() -> None:
+        total.add_((values * 2).sum())
+
+    call = GraphedCall(add, "sum", CUDA, reasons.append)
+    for times in range(1, 5):
+        values.fill_(times)
+        call()
+        assert float(total) == 6 * sum(range(1, times + 1))
+    assert call.recorded
+
+    def ask() -> None:
+        if float(total) > 0:
+            total.zero_()
+
+    asking = GraphedCall(ask, "question", CUDA, reasons.append)
+    for _ in range(3):
+        asking()
+    assert not asking.recorded
+    assert "question cannot be recorded" in reasons[0]
+
+
+CASES = {
+    "breakout": ("breakout.toml",),
+    "older segments": ("breakout.toml", "replay.factor=0.5"),
+    "environments on the CPU": ("breakout.toml", "env.device=cpu", "replay.factor=0.5"),
+    "three groups": ("breakout.toml", "env.device=cpu", "env.groups=3", "env.config.max_steps=5"),
+    "one group": ("breakout.toml", "env.device=cpu", "env.groups=1", "env.config.max_steps=5"),
+    "no graphs": ("breakout.toml", "train.graphs=false", "replay.factor=0.5"),
+    "no kernels": ("breakout.toml", "train.fused=false"),
+    "time limits": ("breakout.toml", "env.config.max_steps=5", "replay.factor=0.5"),
+    "mingru": ("maze.toml", "policy.core=mingru", "policy.layers=2", "env.config.map_size=7"),
+    "no core": ("memory.toml", "policy.core=none", "train.optimizer=adam"),
+    "two layers": ("password.toml", "policy.layers=2"),
+    "several agents": ("multiagent.toml", "replay.factor=0.5"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_learned_is_what_the_cpu_learns(gpu: PretendedGpu, make: Make, case: str) -> None:
+    name, *sets = CASES[case]
+    there = make(*sets, name=name)
+    sound = [each for each in sets if not each.startswith(("env.device", "env.groups", "train.graphs", "train.fused"))]
+    here = Trainer(Profile.load(name, [*TINY, *sound, "train.fused=false"]).for_device("cpu"), CPU)
+    for _ in range(4):
+        gpu.waits.clear()
+        one, other = figures(there.iterate().metrics), figures(here.iterate().metrics)
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-4)
+    here.close()
+    for name, value in here.optimizer.weights().items():
+        torch.testing.assert_close(there.optimizer.weights()[name].cpu(), value, rtol=1e-3, atol=1e-4)
+    if case != "no graphs":
+        assert gpu.launches > 5
+
+
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_bfloat16_is_recorded_too(gpu: PretendedGpu, make: Make, where: str, core: str) -> None:
+    trainer = make("train.precision=bfloat16", f"policy.core={core}", f"env.device={where}")
+    for _ in range(3):
+        assert math.isfinite(trainer.iterate().metrics["loss/policy"])
+    assert isinstance(trainer.collector, DeviceCollector if where == "cuda" else GroupedCollector)
+    assert isinstance(trainer.recorded, DeviceUpdate)
+    assert len(gpu.recorded) >= 2
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_minibatches_make_the_host_wait_for_nothing(gpu: PretendedGpu, make: Make, scheme: str) -> None:
+    trainer = make("replay.factor=0.5", f"replay.scheme={scheme}", "train.update_epochs=2")
+    for _ in range(3):
+        trainer.iterate()
+    trainer.collect()
+    operations = []
+    for index, _ in enumerate(trainer.minibatches()):
+        if index == 1:  # the first one of an iteration brings the older segments into place
+            gpu.waits.clear()
+        before = gpu.operations
+        trainer.learn()
+        operations.append(gpu.operations - before)
+    assert index > 2
+    assert gpu.waits == []
+    assert max(operations[1:]) <= 4, "beside the graph: the numbers, and chance"
+
+
+def test_edits_while_it_learns(make: Make) -> None:
+    trainer = make("replay.factor=0.5")
+    trainer.iterate()
+    for key, value in EDITS:
+        trainer.profile = trainer.profile.with_value(key, value)
+        trainer.iterate()
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_a_state_goes_from_the_gpu_to_the_cpu_and_back(make: Make, where: str) -> None:
+    sets = ("replay.factor=0.5", f"env.device={where}")
+    there, again = make(*sets), make(*sets)
+    here = Trainer(Profile.load("breakout.toml", [*TINY, "replay.factor=0.5", "train.fused=false"]), CPU)
+    for _ in range(2):
+        there.iterate()
+    load_state(here, save_state(there, {}))
+    load_state(again, save_state(there, {}))
+    for _ in range(2):
+        one, other, third = (figures(each.iterate().metrics) for each in (there, again, here))
+        assert one == other
+        assert third.keys() == one.keys()
+    # Their random numbers differ from here on.
+    load_state(there, save_state(here, {}))
+    for name, value in here.optimizer.weights().items():
+        assert torch.equal(there.optimizer.weights()[name].cpu(), value)
+    there.iterate()
+    here.close()
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_what_is_not_finite_is_left_out(make: Make, where: str) -> None:
+    trainer = make("run.on_nan=skip", "replay.factor=0.5", f"env.device={where}")
+    for _ in range(3):
+        trainer.iterate()
+    trainer.collector.set_state(trainer.collector.state().index_fill(2, torch.tensor([3], device=CUDA), math.nan))
+    metrics = trainer.iterate().metrics
+    assert metrics["train/skipped_segments"] == 1
+    assert math.isfinite(metrics["loss/policy"])
+    assert trainer.iterate().metrics["train/skipped_segments"] == 0
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_segments_can_be_looked_at(make: Make, where: str) -> None:
+    trainer = make("replay.factor=0.5", f"env.device={where}")
+    trainer.inspected = True
+    trainer.collector.watch.environment = 5
+    for _ in range(3):
+        trainer.iterate()
+    assert len(trainer.collector.watch.states) == trainer.buffer.horizon
+    for order in ORDERS:
+        view = view_segment(trainer, order, 3)
+        assert len(view.steps) == trainer.buffer.horizon
+        assert all(step.ratio == pytest.approx(1, abs=0.5) for step in view.steps)
+
+
+def test_the_breakdown_of_the_memory_counts_what_is_there(gpu: PretendedGpu, make: Make) -> None:
+    trainer = make("replay.factor=0.5")
+    for _ in range(3):
+        trainer.iterate()
+    parts = memory_parts(trainer, 1 << 29, 1 << 30)
+    assert parts["rollout"] >= trainer.buffer.observations.nbytes
+    assert parts["replay"] > 0
+    assert parts["optimizer"] > 0
+
+
+def test_a_benchmark_runs(gpu: PretendedGpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(bench, "GEMM_SIZE", 64)
+    report = bench.run_bench(Profile.load("breakout.toml", ON_GPU), repeats=1, tell=told.append, compare="eager")
+    assert report.device == "cuda:0"
+    assert report.graphs == 2
+    assert report.sps > 0
+
+
+def test_a_whole_run_with_a_checkpoint_and_its_resume(
+    gpu: PretendedGpu, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    main = TrainingSession._main
+
+    def on_the_gpu(session: TrainingSession) -> None:
+        with gpu.here():
+            main(session)
+
+    monkeypatch.setattr(TrainingSession, "_main", on_the_gpu)
+    profile = Profile.load("breakout.toml", [*ON_GPU, "replay.factor=0.5"])
+    first = TrainingSession(profile, runs=tmp_path)
+    first.start()
+    wait_for(first, lambda snapshot: snapshot.iteration >= 3)
+    first.stop()
+    first.join(60)
+    second = TrainingSession(profile, runs=tmp_path, resume=first.folder)
+    second.start()
+    snapshot = wait_for(second, lambda snapshot: snapshot.iteration >= 6)
+    assert snapshot.device == "cuda:0"
+    second.stop()
+    second.join(60)
