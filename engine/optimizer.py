@@ -6,7 +6,7 @@ Learning rates are 0-D tensors, so that a captured graph or a compiled step read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -45,38 +45,66 @@ class Rates:
     second_filled: Scalar
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that a step takes as one: matrices of one shape for Muon [K, R, C], or any for Adam, end to end [N].
+
+    `members` are their indices, `first` and `second` the moments of `parameter`, `decayed` what decays of Adam's. One
+    alone keeps its own shape.
+    """
+
+    members: list[int]
+    muon: bool
+    parameter: Tensor
+    first: Tensor
+    second: Tensor
+    decayed: Tensor
+
+    def together(self, gradients: list[Tensor]) -> Tensor:
+        """The members' gradients, as `parameter` is."""
+        if len(self.members) == 1:
+            return gradients[self.members[0]]
+        return torch.cat([gradients[index].reshape(-1) for index in self.members]).view(self.parameter.shape)
+
+
 def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix, approximately: `rounds` Newton-Schulz iterations from the normalized matrix.
 
-    Singular values end between about 0.7 and 1.2. Works in the matrix's own precision: float32 on a CPU, where bfloat16
-    products are many times slower. A round is X <- P X with P = aI + bG + cG^2 and G = X X^T. All P commute, so where
-    one side is at least twice the other they are multiplied up on the small side, with G <- P G P, and X at the end.
+    Takes several [K, R, C] at once, too. Singular values end between about 0.7 and 1.2. Works in the matrix's own
+    precision: float32 on a CPU, where bfloat16 products are many times slower. A round is X <- P X with
+    P = aI + bG + cG^2 and G = X X^T. All P commute, so where one side is at least twice the other they are multiplied
+    up on the small side, with G <- P G P, and X at the end.
     """
     a, b, c = NS_COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.t() if tall else matrix
-    x = x / (x.norm() + 1e-7)
-    if x.shape[1] >= 2 * x.shape[0]:
-        gram = x @ x.t()
+    rows, columns = matrix.shape[-2:]
+    add_product = torch.addmm if matrix.ndim == 2 else torch.baddbmm
+    x = matrix.mT if rows > columns else matrix
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    if max(rows, columns) >= 2 * min(rows, columns):
+        gram = x @ x.mT
         product = None
         for done in range(1, rounds + 1):
-            factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-            factor.diagonal().add_(a)
+            factor = add_product(gram, gram, gram, beta=b, alpha=c)
+            factor.diagonal(dim1=-2, dim2=-1).add_(a)
             product = factor if product is None else factor @ product
             if done < rounds:
                 gram = factor @ (gram @ factor)
         x = x if product is None else product @ x
     else:
         for _ in range(rounds):
-            gram = x @ x.t()
-            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.t() if tall else x
+            gram = x @ x.mT
+            x = add_product(x, add_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if rows > columns else x
 
 
 class Optimizer:
-    """Applies gradients to a policy's parameters in place."""
+    """Applies gradients to a policy's parameters in place.
 
-    def __init__(self, policy: nn.Module, settings: OptimizerSettings) -> None:
+    What is `joined` lies end to end and is stepped by as many operations as one parameter would be: a GPU needs for a
+    small tensor about as long as for a large one. On the CPU every parameter is on its own, for a thread to take.
+    """
+
+    def __init__(self, policy: nn.Module, settings: OptimizerSettings, joined: bool | None = None) -> None:
         self.settings = settings
         named = dict(policy.named_parameters())
         device = next(iter(named.values())).device
@@ -90,10 +118,34 @@ class Optimizer:
             torch.zeros(0, device=device) if muon else torch.zeros_like(parameter)
             for parameter, muon in zip(self.parameters, self.uses_muon, strict=True)
         ]
+        self.groups = self._groups(device.type != "cpu" if joined is None else joined)
         self.steps = 0
         self.learning_rate = torch.zeros((), device=device)
         self.adam_learning_rate = torch.zeros((), device=device)
         self.weight_decay = 0.0
+
+    def _groups(self, joined: bool) -> list[Group]:
+        """Where `joined`, one for each shape of Muon's matrices and one for all that is Adam's; the decayed ahead."""
+        found: dict[object, list[int]] = {}
+        for index, (parameter, muon) in enumerate(zip(self.parameters, self.uses_muon, strict=True)):
+            found.setdefault((parameter.shape if muon else None) if joined else index, []).append(index)
+        groups = []
+        for members in found.values():
+            members.sort(key=lambda index: self.parameters[index].ndim, reverse=True)
+            muon = self.uses_muon[members[0]]
+            shape = self.parameters[members[0]].shape if muon else ()
+            joint, first, second = (
+                join([tensors[index] for index in members], shape)
+                for tensors in (self.parameters, self.first, self.second)
+            )
+            matrices = [self.parameters[index] for index in members if self.parameters[index].ndim > 1]
+            decayed = joint.view(-1)[: sum(matrix.numel() for matrix in matrices)]
+            groups.append(Group(members, muon, joint, first, second, decayed))
+        return groups
+
+    def state(self) -> list[Tensor]:
+        """All that a step changes, in as few tensors as hold it."""
+        return [tensor for group in self.groups for tensor in (group.parameter, group.first, group.second)]
 
     def set_rates(self, learning_rate: float, adam_learning_rate: float, weight_decay: float) -> None:
         """Rates of the steps that follow. `learning_rate` is Muon's, or everybody's where Adam takes all parameters."""
@@ -128,42 +180,42 @@ class Optimizer:
 
         `each(work, items)` may spread the matrices over threads; without it they go one by one.
         """
-        matrices = [index for index, muon in enumerate(self.uses_muon) if muon]
+        matrices = [group for group in self.groups if group.muon]
         # The largest first, so that the threads end together.
-        matrices.sort(key=lambda index: -self.parameters[index].numel())
+        matrices.sort(key=lambda group: -group.parameter.numel())
         if each is None:
-            for index in matrices:
-                self._muon(index, gradients[index], rates)
+            for group in matrices:
+                self._muon(group, gradients, rates)
         else:
-            each(lambda index: self._muon(index, gradients[index], rates), matrices)
-        for index, muon in enumerate(self.uses_muon):
-            if not muon:
-                self._adam(index, gradients[index], rates)
+            each(lambda place: self._muon(matrices[place], gradients, rates), list(range(len(matrices))))
+        for group in self.groups:
+            if not group.muon:
+                self._adam(group, gradients, rates)
 
-    def _muon(self, index: int, gradient: Tensor, rates: Rates) -> None:
+    def _muon(self, group: Group, gradients: list[Tensor], rates: Rates) -> None:
         """Nesterov momentum, orthogonalized; scaled by sqrt(max(1, rows/columns)) so that tall matrices move as far."""
         # Grad mode belongs to a thread, and this runs in any of them.
         with torch.no_grad():
-            parameter, momentum = self.parameters[index], self.first[index]
-            beta = self.settings.muon_momentum
+            parameter, momentum = group.parameter, group.first
+            gradient, beta = group.together(gradients), self.settings.muon_momentum
             momentum.lerp_(gradient, 1 - beta)
             update = orthogonalize(gradient.lerp(momentum, beta))
-            rows, columns = parameter.shape
+            rows, columns = parameter.shape[-2:]
             if switched_on(rates.weight_decay):
                 parameter.mul_(1 - rates.learning_rate * rates.weight_decay)
             parameter.sub_(update * (rates.learning_rate * max(1.0, rows / columns) ** 0.5))
 
-    def _adam(self, index: int, gradient: Tensor, rates: Rates) -> None:
+    def _adam(self, group: Group, gradients: list[Tensor], rates: Rates) -> None:
         """Adam with bias correction and decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019)."""
-        settings = self.settings
-        parameter, first, second = self.parameters[index], self.first[index], self.second[index]
+        settings, first, second = self.settings, group.first, group.second
+        gradient = group.together(gradients)
         first.lerp_(gradient, 1 - settings.adam_beta1)
         second.lerp_(gradient.square(), 1 - settings.adam_beta2)
         corrected = first / rates.first_filled
         scale = (second / rates.second_filled).sqrt_().add_(settings.adam_eps)
-        if switched_on(rates.weight_decay) and parameter.ndim > 1:
-            parameter.mul_(1 - rates.adam_learning_rate * rates.weight_decay)
-        parameter.sub_(corrected.div_(scale).mul_(rates.adam_learning_rate))
+        if switched_on(rates.weight_decay):
+            group.decayed.mul_(1 - rates.adam_learning_rate * rates.weight_decay)
+        group.parameter.sub_(corrected.div_(scale).mul_(rates.adam_learning_rate))
 
     def moments(self) -> dict[str, Tensor]:
         """What the optimizer remembers of past gradients, by the parameter's name."""
@@ -199,24 +251,32 @@ class Optimizer:
         self.steps = int(tensors["steps"])
 
 
+def join(tensors: Sequence[Tensor], shape: Sequence[int] = ()) -> Tensor:
+    """The numbers of all tensors [K, *shape], of which each is a view from now on. One alone stays as it is."""
+    if len(tensors) == 1:
+        return tensors[0].detach()
+    joined = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+    for tensor, part in zip(tensors, torch.split(joined, [tensor.numel() for tensor in tensors]), strict=True):
+        tensor.data = part.view(tensor.shape)
+    return joined.view(-1, *shape)
+
+
 @torch.no_grad()
-def gradient_norms(gradients: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+def gradient_norms(gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The norm of each gradient [P] and of all of them together, 0-D."""
-    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
+    norms = torch.stack(torch._foreach_norm(gradients))
     return norms, torch.linalg.vector_norm(norms)
 
 
 @torch.no_grad()
-def scale_to_norm(gradients: Iterable[Tensor], norm: Tensor, limit: Scalar) -> None:
+def scale_to_norm(gradients: list[Tensor], norm: Tensor, limit: Scalar) -> None:
     """Scales gradients whose joint norm is `norm` in place, so that it is at most `limit`."""
-    factor = (limit / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(factor)
+    # One launch for all, which a GPU makes for a factor of the gradients' own type.
+    torch._foreach_mul_(gradients, (limit / (norm + 1e-6)).clamp(max=1.0).to(norm.dtype))
 
 
-def clip_by_global_norm(gradients: Iterable[Tensor], limit: float) -> Tensor:
+def clip_by_global_norm(gradients: list[Tensor], limit: float) -> Tensor:
     """Scales the gradients in place so that their joint norm is at most `limit`; returns the norm before, 0-D."""
-    gradients = list(gradients)
     _, norm = gradient_norms(gradients)
     scale_to_norm(gradients, norm, limit)
     return norm

@@ -49,6 +49,14 @@ def test_orthogonalize_follows_the_polynomial_on_each_singular_value(shape: tupl
     torch.testing.assert_close(orthogonalize(matrix).double(), u @ torch.diag(s) @ v, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(6, 15), (15, 6), (10, 12)])
+def test_several_matrices_are_orthogonalized_at_once_as_one_by_one(shape: tuple[int, int]) -> None:
+    matrices = (
+        torch.randn(3, *shape, generator=torch.Generator().manual_seed(4)) * torch.tensor([1e-3, 1, 50])[:, None, None]
+    )
+    torch.testing.assert_close(orthogonalize(matrices), torch.stack([orthogonalize(each) for each in matrices]))
+
+
 def test_muon_moves_matrices_as_torch_muon_does() -> None:
     """torch.optim.Muon iterates in bfloat16, hence the tolerance."""
     ours, oracle_net = Net(), Net()
@@ -124,6 +132,43 @@ def test_saved_moments_continue_the_same_path() -> None:
         second.step(gradients(two, step))
     for mine, theirs in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("muon", [True, False])
+@pytest.mark.parametrize("core", ["lstm", "mingru", "none"])
+def test_joined_parameters_move_as_each_does_alone(core: str, muon: bool) -> None:
+    alone, joined = (Policy(10, 3, core=core, hidden=8, layers=2) for _ in range(2))
+    for policy in (alone, joined):
+        policy.initialize(torch.Generator().manual_seed(1))
+    settings = OptimizerSettings(muon, 0.95, 0.9, 0.999, 1e-8)
+    one, other = Optimizer(alone, settings, joined=False), Optimizer(joined, settings, joined=True)
+    assert len(one.groups) == len(one.parameters)
+    assert len(other.groups) == (3 if muon else 1), "the encoder's matrix, the core's, and the rest"
+    for step in range(4):
+        for optimizer, policy in ((one, alone), (other, joined)):
+            optimizer.set_rates(0.02, 0.01, 0.3)
+            optimizer.step(gradients(policy, step))
+    for name, value in one.weights().items():
+        torch.testing.assert_close(other.weights()[name], value, msg=lambda text, name=name: f"{name}: {text}")
+    for optimizer in (one, other):
+        assert sum(tensor.numel() for tensor in optimizer.state()) == sum(
+            tensor.numel() for tensor in optimizer.weights().values()
+        )
+
+
+def test_what_was_saved_of_joined_moments_is_what_each_has_alone() -> None:
+    one, two = Policy(10, 3, hidden=8), Policy(10, 3, hidden=8)
+    one.initialize(torch.Generator().manual_seed(1))
+    first, second = Optimizer(one, SETTINGS, joined=True), Optimizer(two, SETTINGS, joined=False)
+    for optimizer in (first, second):
+        optimizer.set_rates(0.02, 0.001, 0.01)
+    first.step(gradients(one, 0))
+    two.load_state_dict(one.state_dict())
+    second.load_tensors(first.state_tensors())
+    first.step(gradients(one, 1))
+    second.step(gradients(two, 1))
+    for mine, theirs in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_gradients_are_clipped_by_their_joint_norm() -> None:

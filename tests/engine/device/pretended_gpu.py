@@ -33,7 +33,7 @@ from engine import device_choice, policy
 from engine.device_program import CudaLauncher
 from engine.device_recurrence import Recurrence, recurrence_program
 from tests.engine.device.host_device import host_launcher, host_program
-from tests.engine.device.tape import RANDOM, WAITS, Tape
+from tests.engine.device.tape import RANDOM, WAITS, Tape, launches
 
 CUDA = torch.device("cuda", 0)
 HOST = torch.device("cpu")
@@ -70,6 +70,14 @@ class OnDevice(Tensor):
     @property
     def is_cuda(self) -> bool:  # type: ignore[override]
         return True
+
+    @property
+    def data(self) -> Tensor:  # type: ignore[override]
+        return self.detach()
+
+    @data.setter
+    def data(self, other: OnDevice) -> None:
+        self.here = other.here
 
     def data_ptr(self) -> int:
         return self.here.data_ptr()
@@ -393,17 +401,6 @@ class PretendedGpu:
 
         patch.setattr(device_choice, "cuda_launcher", environments)
         patch.setattr(policy, "recurrence", recurrence)
-
-
-NO_LAUNCH = ("empty", "detach", "alias", "_unsafe_view", "resize_", "_local_scalar_dense")
-"""Operations that give the device nothing to compute, beside views."""
-
-
-def launches(func: Any) -> bool:
-    """Whether an operation of a tape, or of torch's, is a launch on the device."""
-    if not isinstance(func, torch._ops.OpOverload):
-        return True  # a kernel of the engine's
-    return not func.is_view and not func.name().removeprefix("aten::").startswith(NO_LAUNCH)
 
 
 _BUILT: dict[str, CudaLauncher] = {}

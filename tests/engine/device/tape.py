@@ -7,6 +7,7 @@ an operation reads what lies at its inputs' addresses when it is played.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,17 @@ from torch.utils._pytree import tree_leaves
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "item", "lift_fresh", "unique", "bincount")
 """Operations that on a GPU wait for the device, or bring it a number of the host's."""
 RANDOM = ("rand", "bernoulli", "multinomial", "normal", "uniform")
+
+
+NO_LAUNCH = ("empty", "detach", "alias", "_unsafe_view", "resize_", "_local_scalar_dense")
+"""Operations that give the device nothing to compute, beside views."""
+
+
+def launches(func: Any) -> bool:
+    """Whether an operation of a tape, or of torch's, is a launch on the device."""
+    if not isinstance(func, torch._ops.OpOverload):
+        return True  # a kernel of the engine's
+    return not func.is_view and not func.name().removeprefix("aten::").startswith(NO_LAUNCH)
 
 
 class Tape(TorchDispatchMode):
@@ -47,6 +59,10 @@ class Tape(TorchDispatchMode):
             self._own |= {each.untyped_storage().data_ptr() for each in tree_leaves(result) if isinstance(each, Tensor)}
         return result
 
+    def launched(self) -> Counter[str]:
+        """What a graph would launch, by the operation's name; the engine's own kernels are called "kernel"."""
+        return Counter(_name(func) for func, *_ in self._played if launches(func))
+
     def note(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Adds what was done, and what came of it."""
         self._played.append((func, args, kwargs, result))
@@ -69,6 +85,10 @@ class Tape(TorchDispatchMode):
             for old, new in zip(tree_leaves(result), tree_leaves(again), strict=True):
                 if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
                     old.copy_(new)
+
+
+def _name(func: Any) -> str:
+    return str(func.name()) if isinstance(func, torch._ops.OpOverload) else "kernel"
 
 
 def _arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[Any, Any]]:

@@ -192,6 +192,19 @@ def test_minibatches_make_the_host_wait_for_nothing(gpu: PretendedGpu, make: Mak
     assert max(operations[1:]) <= 4, "beside the graph: the numbers, and chance"
 
 
+def test_a_recorded_minibatch_is_of_few_launches(gpu: PretendedGpu, make: Make) -> None:
+    """Each takes some two microseconds, whatever its size, and there is little else that a minibatch takes."""
+    trainer = make()
+    trainer.collect()
+    for _ in trainer.minibatches():
+        trainer.learn()
+    (update,) = gpu.recorded
+    names = update.launched()
+    for each in ("kernel", "aten::addmm_", "aten::mm.out", "aten::addcmul.out"):
+        del names[each]  # as many as a segment has steps, or the engine's own
+    assert sum(names.values()) <= 330, names
+
+
 def test_edits_while_it_learns(make: Make) -> None:
     trainer = make("replay.factor=0.5")
     trainer.iterate()
