@@ -93,10 +93,11 @@ def explained_variance(advantages: Tensor, values: Tensor, masks: Tensor | None)
 
 def recordable_explained_variance(advantages: Tensor, values: Tensor, masks: Tensor | None) -> Tensor:
     """The same by operations whose shapes do not depend on how many steps are live, as a CUDA graph needs them."""
-    weights = torch.ones_like(values) if masks is None else masks
+    if masks is None:
+        return explained_variance(advantages, values, masks)
 
     def spread(quantity: Tensor) -> Tensor:
-        mean = (quantity * weights).sum() / weights.sum()
-        return ((quantity - mean) * weights).square().sum()
+        mean = (quantity * masks).sum() / masks.sum()
+        return ((quantity - mean) * masks).square().sum()
 
     return 1 - spread(advantages) / spread(advantages + values)

@@ -250,13 +250,14 @@ class Undo:
 
 
 class DeferredFaults:
-    """What a device remembers of the minibatches of an iteration: how many there were, how many of them were bad, how
-    many had nothing to learn from, which was the first bad one, counted from 0, and its figures."""
+    """What a device remembers of the minibatches of an iteration: how many there were, how many of them were finite,
+    how many were learned from, which was the first that was not finite, counted from 0, and its figures."""
 
     HEAD = 4
 
     def __init__(self, figures: int, device: torch.device) -> None:
         self._record = torch.zeros(self.HEAD + figures, device=device)
+        self._yes = torch.ones((), dtype=torch.bool, device=device)
 
     def start_iteration(self) -> None:
         """Forgets the iteration before."""
@@ -264,14 +265,11 @@ class DeferredFaults:
 
     def observe(self, finite: Tensor, learned: Tensor, figures: Tensor) -> None:
         """The next minibatch: are its figures `finite`, and was it `learned` from or taken back (bool, 0-D)?"""
-        seen, bad, empty = self._record[0], self._record[1], self._record[2]
-        first = ~finite & (bad == 0)
-        row = torch.cat((seen.view(1), figures))
-        self._record[3:].copy_(torch.where(first, row, self._record[3:]))
-        bad.add_(~finite)
-        empty.add_(finite & ~learned)
-        seen.add_(1)
+        counts, kept = self._record[:3], self._record[3:]
+        first = (counts[0] == counts[1]) > finite  # all before were finite, and this one is not
+        torch.where(first, torch.cat((counts[:1], figures)), kept, out=kept)
+        counts.add_(torch.stack((self._yes, finite, learned)))
 
     def tensor(self) -> Tensor:
-        """To be read by the host together with other figures: seen, bad, empty, the first bad one, figures."""
+        """To be read by the host together with other figures: seen, finite, learned, the first bad one, figures."""
         return self._record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from engine.phases import PhaseTimer
 from engine.policy import Policy
 from engine.replay import Draw
 from engine.scalars import Scalar
-from engine.segments import Experience
+from engine.segments import Experience, concatenated
 
 CHUNK = 64
 """Segments that a CPU worker takes through the network at a time: more would need more memory and be no faster."""
@@ -67,7 +68,7 @@ class Learner:
         if self.deferred:
             self.undo = Undo(optimizer.state())
             self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
-        self.totals = self._nothing()
+        self.totals = torch.zeros(len(STATISTICS) + 2, device=self.device)
         """Over the iteration's minibatches: sums of the statistics, sum of the gradient norms, the largest ratio."""
         self.updates = 0
         self.taken_back = 0
@@ -75,15 +76,9 @@ class Learner:
         self.fault: str | None = None
         """The source of the first of them."""
 
-    def _nothing(self) -> tuple[Tensor, ...]:
-        return torch.zeros(len(STATISTICS), device=self.device), *(
-            torch.zeros((), device=self.device) for _ in range(2)
-        )
-
     def start_iteration(self) -> None:
         """Statistics count from zero again."""
-        for total in self.totals:
-            total.zero_()
+        self.totals.zero_()
         self.updates = self.taken_back = 0
         self.fault = None
         if self.deferred:
@@ -147,15 +142,14 @@ class Learner:
         ]
         norms, norm = gradient_norms(gradients)
         totals = self._added(results, norm)
-        figures = torch.cat((totals[0], norms, norm.unsqueeze(0)))
-        finite = torch.isfinite(figures).all()
+        figures = torch.cat((totals[: len(STATISTICS)], norms, norm.unsqueeze(0)))
+        finite = figures.abs().max() < math.inf  # nan is the largest of all, and not less
         learned = finite if live is None else finite & (live > 0)
         if self.deferred:
             self.faults.observe(finite, learned, figures)
             self.undo.remember()
             results = [_where(learned, done, experience) for done in results]
-            for old, new in zip(self.totals, totals, strict=True):
-                torch.where(learned, new, old, out=old)
+            torch.where(learned, totals, self.totals, out=self.totals)
         elif not bool(finite):
             raise MinibatchFault(minibatch_source(figures.tolist(), self.optimizer.names))
         else:
@@ -173,7 +167,7 @@ class Learner:
         if self.deferred:
             self.undo.take_back(unless=learned)
         timer.lap("train/optimizer")
-        return torch.cat([done.ratios for done in results], dim=1)
+        return concatenated([done.ratios for done in results], dim=1)
 
     def _spread(
         self, segments: int, piece: Callable[[int, slice, PhaseTimer], Piece], timer: PhaseTimer
@@ -199,27 +193,26 @@ class Learner:
             timer.absorb(self.timers)
         return results
 
-    def _added(self, results: list[Piece], norm: Tensor) -> tuple[Tensor, ...]:
+    def _added(self, results: list[Piece], norm: Tensor) -> Tensor:
         """The totals with a minibatch more."""
-        statistics, grad_norm, largest_ratio = self.totals
+        statistics, grad_norm, largest_ratio = torch.split(self.totals, [len(STATISTICS), 1, 1])
         for done in results:
             statistics = statistics + done.statistics
             largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
-        return statistics, grad_norm + norm, largest_ratio
+        return torch.cat((statistics, grad_norm + norm, largest_ratio))
 
     def metrics(self) -> dict[str, float]:
         """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
         if not self.updates:
             return {}
-        figures = [total.view(-1) for total in self.totals]
-        values = torch.cat((*figures, self.faults.tensor()) if self.deferred else figures).tolist()
+        values = (torch.cat((self.totals, self.faults.tensor())) if self.deferred else self.totals).tolist()
         if self.deferred:
-            _, bad, empty, first, *faulty = values[len(STATISTICS) + 2 :]
-            if bad:
-                self.taken_back = int(bad)
+            seen, finite, learned, first, *faulty = values[len(self.totals) :]
+            if finite < seen:
+                self.taken_back = int(seen - finite)
                 self.fault = f"minibatch {int(first) + 1}: {minibatch_source(faulty, self.optimizer.names)}"
-            self.updates -= int(bad + empty)
-            self.optimizer.steps -= int(bad + empty)
+            self.updates -= int(seen - learned)
+            self.optimizer.steps -= int(seen - learned)
             if not self.updates:
                 return {}
         means = dict(zip(STATISTICS, (value / self.updates for value in values), strict=False))

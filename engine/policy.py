@@ -78,7 +78,8 @@ class Policy(nn.Module):
         # neighbours in bfloat16 are 0.25 apart.
         with torch.autocast(output.device.type, enabled=False):
             heads = self.heads(output.reshape(steps * segments, self.hidden).float()).view(steps, segments, -1)
-        return heads[..., : self.actions], heads[..., self.actions]
+        logits, values = heads.split((self.actions, 1), dim=-1)
+        return logits, values.squeeze(-1)
 
     def parameter_count(self) -> int:
         """Number of trainable numbers."""

@@ -129,7 +129,7 @@ class Prioritized(Scheme):
         chances = self.distribution(metric, settings)
         if settings.replacement:
             cumulative = chances.cumsum(0)
-            chosen = torch.searchsorted(cumulative, chance * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
+            chosen = torch.searchsorted(cumulative[:-1], chance * cumulative[-1], right=True)
         else:
             # The smallest of independent exponential waiting times is a draw in proportion to the rates, and the next
             # smallest one a draw from the rest (Efraimidis and Spirakis 2006).
@@ -151,7 +151,7 @@ class Stratified(Prioritized):
         chances = self.distribution(metric, settings)
         cumulative = chances.cumsum(0)
         slices = (torch.arange(count, device=chances.device) + chance) / count
-        chosen = torch.searchsorted(cumulative, slices * cumulative[-1], right=True).clamp_(max=len(chances) - 1)
+        chosen = torch.searchsorted(cumulative[:-1], slices * cumulative[-1], right=True)
         weights = importance_weights(chances[chosen], len(chances), settings.beta, settings.normalize_weights)
         return Draw(chosen, weights)
 
@@ -268,5 +268,5 @@ class SegmentSampler:
     def use(self, drawn: Draw) -> Draw:
         """Counts the uses of what was drawn, and sorts it by index."""
         self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
-        order = drawn.segments.argsort(stable=True)
-        return Draw(drawn.segments[order], drawn.weights[order])
+        segments, order = drawn.segments.sort(stable=True)
+        return Draw(segments, drawn.weights[order])

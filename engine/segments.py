@@ -139,6 +139,11 @@ def concatenate(parts: Sequence[Segments], into: Segments | None = None) -> Segm
     return Segments(**joined)  # type: ignore[arg-type]
 
 
+def concatenated(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """One tensor of several; of one that tensor itself."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
+
+
 def _masks(segments: Segments) -> Tensor:
     return torch.ones_like(segments.rewards) if segments.masks is None else segments.masks
 
@@ -170,7 +175,7 @@ class Experience:
 
     def metric(self, name: str) -> Tensor:
         """Priority metric [S]."""
-        return torch.cat([priority_metric(store.advantages, store.masks, name) for store in self.stores])
+        return concatenated([priority_metric(store.advantages, store.masks, name) for store in self.stores])
 
     def iterations(self) -> Tensor:
         """The iteration that collected each segment, int64 [S]."""
@@ -192,10 +197,10 @@ class Experience:
     def advantages_of(self, segments: Tensor) -> tuple[Tensor, Tensor | None]:
         """Advantages [T, M] and masks [T, M] (None: every step counts) of sorted segments."""
         parts = self._parts(segments)
-        advantages = torch.cat([store.advantages.index_select(1, index) for store, index in parts], dim=1)
+        advantages = concatenated([store.advantages.index_select(1, index) for store, index in parts], dim=1)
         if all(store.masks is None for store, _ in parts):
             return advantages, None
-        return advantages, torch.cat([_masks(store).index_select(1, index) for store, index in parts], dim=1)
+        return advantages, concatenated([_masks(store).index_select(1, index) for store, index in parts], dim=1)
 
     def gather(self, segments: Tensor) -> Minibatch:
         """Copies of sorted segments [M]."""
@@ -225,8 +230,8 @@ class Experience:
     def present(self, segments: Tensor) -> tuple[Tensor, Tensor]:
         """Values and ratios of sorted segments as they stand, each [T, M]."""
         parts = self._parts(segments)
-        values = torch.cat([store.values.index_select(1, index) for store, index in parts], dim=1)
-        return values, torch.cat([store.ratios.index_select(1, index) for store, index in parts], dim=1)
+        values = concatenated([store.values.index_select(1, index) for store, index in parts], dim=1)
+        return values, concatenated([store.ratios.index_select(1, index) for store, index in parts], dim=1)
 
     def exclude(self, bad: Tensor) -> None:
         """Leaves segments out, `bad` [S] as a bool: none of their steps counts any more, and their numbers become 0.
