@@ -13,8 +13,9 @@ from torch import Tensor
 
 import c_envs
 from engine import _kernels
+from engine.crossing import to_host
 from engine.device_environments import DeviceBatch
-from engine.guard import CollectionFault, inspect_rollout
+from engine.guard import CollectionFault, inspect_rollout, rollout_figures
 from engine.parallel import Workers, split
 from engine.phases import PhaseTimer, Timer
 from engine.policy import Policy
@@ -126,8 +127,9 @@ class Collector:
             for name in ("rewards", "terminals", "truncations"):
                 getattr(self.buffer, name).copy_(self.host[name], non_blocking=True)
             self.buffer.live.copy_(self.host["masks"], non_blocking=True)
-        self.fault = inspect_rollout(self.buffer, self.buffer.agents // self.batch.environments)
-        self.buffer.finish(reward_clamp)
+        figures, all_live = to_host((rollout_figures(self.buffer), self.buffer.live.all()))
+        self.fault = inspect_rollout(self.buffer, figures, self.buffer.agents // self.batch.environments)
+        self.buffer.finish(reward_clamp, all_live=bool(all_live))
         timer.lap("collect/store")
 
     def _begin(self) -> None:

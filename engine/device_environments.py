@@ -1,7 +1,8 @@
 """A batch of environments that lives where the network does: `c_envs.Batch` with tensors of a device.
 
 Nothing here waits for the device but what hands bytes to the host: `state`, `states`, `statistics`, `save`. Everything
-else is queued on the current stream, so that a CUDA graph can hold it.
+else is queued on the current stream, so that a CUDA graph can hold it. Who copies `sums` together with other things has
+`statistics_of` make of them what `statistics` gives.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class DeviceBatch:
         self.device, self._launcher = device, launcher
         self._constants = self._upload(self._host.constants())
         self._states = torch.zeros(environments, self.spec.state_bytes, dtype=torch.uint8, device=device)
-        self._sums = torch.zeros(environments, SUMS_BYTES, dtype=torch.uint8, device=device)
+        self.sums = torch.zeros(environments, SUMS_BYTES, dtype=torch.uint8, device=device)
+        """What the episodes of each environment that have ended since the last `statistics` add up to."""
         self._buffers: dict[str, Tensor] = {}
         self._layout = DeviceLayout()
 
@@ -88,7 +90,7 @@ class DeviceBatch:
         self._layout = DeviceLayout(
             config=self._constants.data_ptr(),
             states=self._states.data_ptr(),
-            sums=self._sums.data_ptr(),
+            sums=self.sums.data_ptr(),
             environments=self.environments,
             **{name: tensor.data_ptr() for name, tensor in buffers.items()},
         )
@@ -97,7 +99,7 @@ class DeviceBatch:
         """Every environment to the first episode of its own seed, statistics cleared; writes observations[0]."""
         self._check_bound()
         self._states.zero_()
-        self._sums.zero_()
+        self.sums.zero_()
         seed = self.seed if episode_seed is None else episode_seed
         self._launch("device_reset", self.environments, ctypes.c_uint64(seed))
         self.observe(0)
@@ -131,17 +133,16 @@ class DeviceBatch:
     def statistics(self, first: int = 0, count: int | None = None) -> c_envs.Statistics:
         """Sums over the episodes of environments first .. first+count-1 (None: all from first on) that ended since the
         last call for them, in the order of environments; cleared by it."""
-        sums = self._sums[first : None if count is None else first + count]
-        host = sums.cpu().numpy().copy()
+        sums = self.sums[first : None if count is None else first + count]
+        found = _added(sums.cpu().numpy())
         sums.zero_()
-        # One after the other, as on the CPU: numpy's own sum adds in another order and rounds differently.
-        episodes = int(np.ascontiguousarray(host[:, :8]).view(np.int64).sum())
-        totals = (
-            np.cumsum(np.ascontiguousarray(host[:, 8:]).view(np.float64), axis=0)[-1].tolist()
-            if len(host)
-            else [0.0] * 3
-        )
-        return c_envs.Statistics(episodes, *totals)
+        return found
+
+    def statistics_of(self, sums: Tensor) -> c_envs.Statistics:
+        """What `statistics` gives, for a copy of `sums` on the host made after the last step; cleared by it."""
+        found = _added(sums.numpy())
+        self.sums.zero_()
+        return found
 
     def state(self, environment: int) -> bytes:
         """Everything about one environment, its generator included."""
@@ -162,19 +163,29 @@ class DeviceBatch:
 
     def save(self) -> bytes:
         """The states of all environments and the statistics not yet asked for, with a header and a checksum."""
-        self._host.assign(self._sums.cpu().numpy().tobytes(), self.states())
+        self._host.assign(self.sums.cpu().numpy().tobytes(), self.states())
         return self._host.save()
 
     def load(self, saved: bytes) -> None:
         """Goes on where `save` was called on a batch of equal name, config, seed and size; ValueError otherwise."""
         self._host.load(saved)
         states = self._host.states()
-        sums = saved[len(saved) - len(states) - self._sums.nbytes : len(saved) - len(states)]
+        sums = saved[len(saved) - len(states) - self.sums.nbytes : len(saved) - len(states)]
         self._states.copy_(self._upload(states).view_as(self._states))
-        self._sums.copy_(self._upload(sums).view_as(self._sums))
+        self.sums.copy_(self._upload(sums).view_as(self.sums))
 
     def close(self) -> None:
         """Lets go of all memory. May be called again."""
         self._buffers = {}
-        self._constants = self._states = self._sums = torch.empty(0, dtype=torch.uint8)
+        self._constants = self._states = self.sums = torch.empty(0, dtype=torch.uint8)
         self._host.close()
+
+
+def _added(sums: np.ndarray) -> c_envs.Statistics:
+    """The sums [E, bytes] of environments, in their order."""
+    # One after the other, as on the CPU: numpy's own sum adds in another order and rounds differently.
+    episodes = int(np.ascontiguousarray(sums[:, :8]).view(np.int64).sum())
+    totals = (
+        np.cumsum(np.ascontiguousarray(sums[:, 8:]).view(np.float64), axis=0)[-1].tolist() if len(sums) else [0.0] * 3
+    )
+    return c_envs.Statistics(episodes, *totals)

@@ -110,21 +110,29 @@ class Guard:
         older = torch.zeros(len(experience) - experience.fresh, dtype=torch.bool, device=fault.agents.device)
         self._leave_out(experience, torch.cat((fault.agents, older)), fault.source)
 
-    def sound_metric(self, experience: Experience, name: str) -> Tensor:
-        """The priority metric [S] after segments whose advantages overflow were left out. Waits for the device."""
-        metric = experience.metric(name)
-        if not math.isfinite(float(metric.sum())):
-            bad = ~torch.isfinite(metric)
-            if bool(bad.any()):
-                first = int(bad.nonzero()[0])
-                agent, total = int(experience.agents()[first]), float(metric[first])
-                self._leave_out(experience, bad, f"the advantages of segment {first} (agent {agent}) add up to {total}")
-                return experience.metric(name)
-        return metric
+    def meet_metric(self, metric: Tensor, experience: Experience) -> bool:
+        """Leaves the segments out whose advantages overflow, by their priority metric [S]. Whether there were any."""
+        if math.isfinite(float(metric.sum())):
+            return False
+        bad = ~torch.isfinite(metric)
+        if not bool(bad.any()):
+            return False
+        first = int(bad.nonzero()[0])
+        agents = experience.agents()
+        source = f"the advantages of segment {first} (agent {int(agents[first])}) add up to {float(metric[first])}"
+        self._leave_out(experience, bad.to(agents.device), source)
+        return True
 
-    def require_sound_weights(self) -> None:
-        """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way."""
-        source = unsound(self._weights)
+    def weight_figures(self) -> Tensor:
+        """The `soundness` of the weights, on their device."""
+        return soundness([tensor for _, tensor in self._weights])
+
+    def require_sound_weights(self, figures: Tensor | None = None) -> None:
+        """NonFiniteError when a parameter or a moment of the optimizer is not finite: to leave it out is no way.
+
+        `figures`: what `weight_figures` gave, where the host has it already.
+        """
+        source = unsound(self._weights, figures)
         if source is not None:
             raise NonFiniteError(self._where(source))
 
@@ -142,8 +150,19 @@ class Guard:
         return f"{self._iteration}{self._minibatch}: {source}"
 
 
-def inspect_rollout(buffer: RolloutBuffer, agents_per_environment: int) -> CollectionFault | None:
-    """What is not finite of a collected horizon. Call it before rewards are clamped, which would hide infinity."""
+@torch.no_grad()
+def soundness(tensors: Sequence[Tensor]) -> Tensor:
+    """A figure for each tensor that is not finite wherever one of its numbers is not, float32, on their device.
+
+    Huge finite numbers may do the same: what a figure accuses is to be looked at number by number.
+    """
+    if tensors[0].is_cuda:
+        return torch.stack(torch._foreach_norm(list(tensors), 1))  # a few launches for all; sums would be one each
+    return torch.stack([tensor.sum().float() for tensor in tensors])
+
+
+def rollout_figures(buffer: RolloutBuffer) -> Tensor:
+    """The `soundness` of a collected horizon."""
     quantities = (
         buffer.observations,
         buffer.rewards,
@@ -153,8 +172,15 @@ def inspect_rollout(buffer: RolloutBuffer, agents_per_environment: int) -> Colle
         buffer.bootstrap,
         buffer.state,
     )
-    # A sum is not finite wherever one of its terms is not; huge finite terms may do the same, and are found innocent.
-    if math.isfinite(float(torch.stack([quantity.sum() for quantity in quantities]).sum())):
+    return soundness([quantity for quantity in quantities if quantity.numel()])
+
+
+def inspect_rollout(buffer: RolloutBuffer, figures: Tensor, agents_per_environment: int) -> CollectionFault | None:
+    """What is not finite of a collected horizon, whose `rollout_figures` the host has.
+
+    Call it before rewards are clamped, which would hide infinity.
+    """
+    if math.isfinite(float(figures.sum())):
         return None
     horizon = buffer.horizon
     agents = torch.zeros(buffer.agents, dtype=torch.bool, device=buffer.rewards.device)
@@ -194,10 +220,15 @@ def inspect_rollout(buffer: RolloutBuffer, agents_per_environment: int) -> Colle
 
 
 @torch.no_grad()
-def unsound(named: Iterable[tuple[str, Tensor]]) -> str | None:
-    """Which of the named tensors holds a number that is not finite; None when all are sound."""
+def unsound(named: Iterable[tuple[str, Tensor]], figures: Tensor | None = None) -> str | None:
+    """Which of the named tensors holds a number that is not finite; None when all are sound.
+
+    `figures`: their `soundness`, where the host has it already.
+    """
     pairs = list(named)
-    if math.isfinite(float(torch.stack([tensor.sum().float() for _, tensor in pairs]).sum())):
+    if figures is None:
+        figures = soundness([tensor for _, tensor in pairs])
+    if math.isfinite(float(figures.sum())):
         return None
     for name, tensor in pairs:
         bad = ~torch.isfinite(tensor)

@@ -201,11 +201,15 @@ class Learner:
             largest_ratio = torch.maximum(largest_ratio, done.ratios.max())
         return torch.cat((statistics, grad_norm + norm, largest_ratio))
 
-    def metrics(self) -> dict[str, float]:
-        """Means over the iteration's minibatches; empty when there was none. Reads the device once."""
+    def figures(self) -> Tensor:
+        """What `metrics` are made of, on the device."""
+        return torch.cat((self.totals, self.faults.tensor())) if self.deferred else self.totals
+
+    def metrics(self, figures: Tensor) -> dict[str, float]:
+        """Means over the iteration's minibatches, by its `figures` on the host; empty when there was none."""
         if not self.updates:
             return {}
-        values = (torch.cat((self.totals, self.faults.tensor())) if self.deferred else self.totals).tolist()
+        values = figures.tolist()
         if self.deferred:
             seen, finite, learned, first, *faulty = values[len(self.totals) :]
             if finite < seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -38,30 +39,58 @@ class Reuse:
         self._segments.append(segments)
         self._clipped.append(clipped)
 
-    def drawn(self, iteration: int, experience: Experience) -> tuple[Tensor, Tensor]:
-        """Age, int64, and clip fraction of every draw, on the host."""
+    def drawn(self) -> tuple[Tensor, Tensor]:
+        """Segment, int64, and clip fraction of every draw."""
         if not self._segments:
             return torch.zeros(0, dtype=torch.int64), torch.zeros(0)
-        ages = iteration - experience.iterations()[torch.cat(self._segments)]
-        return ages.cpu(), torch.cat(self._clipped).cpu()
+        return torch.cat(self._segments), torch.cat(self._clipped)
+
+
+@dataclass(frozen=True, slots=True)
+class ReuseColumns:
+    """What `reuse_statistics` are made of: a number for every segment [S], and behind them one for every draw [D].
+
+    metric: priority metric after the last update; chances: the probabilities the scheme gives it, float64.
+    """
+
+    uses: Tensor
+    metric: Tensor
+    chances: Tensor
+    agents: Tensor
+    iterations: Tensor
+    scores: Tensor
+    drawn: Tensor
+    weights: Tensor
+    clipped: Tensor
+
+
+def reuse_columns(
+    sampler: SegmentSampler, experience: Experience, metric: Tensor, distribution: Tensor, reuse: Reuse
+) -> ReuseColumns:
+    """The columns as they stand, on the device. It is asked nothing."""
+    drawn, clipped = reuse.drawn()
+    return ReuseColumns(
+        uses=sampler.uses,
+        metric=metric.detach(),
+        chances=distribution,
+        agents=experience.agents(),
+        iterations=experience.iterations(),
+        scores=experience.scores(),
+        drawn=drawn,
+        weights=torch.cat(sampler.drawn_weights) if sampler.drawn_weights else torch.zeros(0),
+        clipped=clipped,
+    )
 
 
 def reuse_statistics(
-    sampler: SegmentSampler,
-    experience: Experience,
-    metric: Tensor,
-    distribution: Tensor,
-    reuse: Reuse,
-    iteration: int,
-    table: bool = False,
+    sampler: SegmentSampler, columns: ReuseColumns, fresh: int, iteration: int, table: bool = False
 ) -> tuple[dict[str, float], ReplayView]:
-    """Metrics under replay/ and the panel's view.
+    """Metrics under replay/ and the panel's view, from columns on the host whose first `fresh` segments are new.
 
-    metric [S]: priority metric after the last update; distribution [S]: the probabilities the scheme gives it. The
-    effective sample size is (sum p)^2 / (S * sum p^2), the entropy is divided by log S: both are 1 for a uniform
+    The effective sample size is (sum p)^2 / (S * sum p^2), the entropy is divided by log S: both are 1 for a uniform
     distribution. `table` asks for a row for every segment.
     """
-    uses, metric, chances = sampler.uses.cpu(), metric.detach().cpu(), distribution.cpu()
+    uses, metric, chances, weights = columns.uses, columns.metric, columns.chances, columns.weights
     segments = len(metric)
     counts = uses.double()
     quantiles = torch.quantile(counts, torch.tensor([0.5, 0.9, 0.99], dtype=torch.float64)).tolist()
@@ -76,35 +105,33 @@ def reuse_statistics(
         "replay/ess": float(chances.sum().square() / (segments * chances.square().sum())),
         "replay/entropy": entropy / math.log(segments) if segments > 1 else 1.0,
     }
-    weights = torch.cat(sampler.drawn_weights).cpu() if sampler.drawn_weights else torch.zeros(0)
     if len(weights):
         values |= {
             "replay/weight_min": float(weights.min()),
             "replay/weight_mean": float(weights.mean()),
             "replay/weight_max": float(weights.max()),
         }
-    ages, clipped = reuse.drawn(iteration, experience)
-    if segments > experience.fresh and len(ages):
+    ages = iteration - columns.iterations[columns.drawn]
+    if segments > fresh and len(ages):
         values |= {
             "replay/old_share": float((ages > 0).double().mean()),
             "replay/age_mean": float(ages.double().mean()),
             "replay/age_max": float(ages.max()),
         }
     priorities = _histogram(metric.clamp(min=1e-12), log=True)
-    rows = _Rows(experience, metric, chances, uses, iteration)
     view = ReplayView(
         scheme=sampler.scheme.name,
         segments=segments,
-        fresh=experience.fresh,
+        fresh=fresh,
         draws=sampler.draws,
         uses_histogram=tuple(torch.bincount(uses.clamp(max=USES_BINS - 1), minlength=USES_BINS).tolist()),
         priority_histogram=priorities.counts,
         priority_range=(10**priorities.low, 10**priorities.high),
         weights=_histogram(weights) if len(weights) else Histogram(),
         ages=_age_histogram(ages),
-        clip_by_age=_by_age(ages, clipped),
-        top=rows.highest(TOP),
-        table=rows.highest(TABLE) if table else (),
+        clip_by_age=_by_age(ages, columns.clipped),
+        top=_highest(columns, iteration, TOP),
+        table=_highest(columns, iteration, TABLE) if table else (),
     )
     return values, view
 
@@ -135,24 +162,16 @@ def _by_age(ages: Tensor, clipped: Tensor) -> tuple[tuple[int, float], ...]:
     return tuple(found)
 
 
-class _Rows:
-    """Summaries of segments, made for those that are asked for."""
-
-    def __init__(self, experience: Experience, metric: Tensor, chances: Tensor, uses: Tensor, iteration: int) -> None:
-        self._metric, self._chances, self._uses = metric, chances, uses
-        self._experience, self._iteration = experience, iteration
-
-    def highest(self, count: int) -> tuple[SegmentSummary, ...]:
-        """The `count` segments with the highest metric, in its order."""
-        best = self._metric.topk(min(count, len(self._metric))).indices
-        there = best.to(self._experience.stores[0].rewards.device)
-        columns = (
-            best.tolist(),
-            self._experience.agents()[there].tolist(),
-            self._metric[best].tolist(),
-            self._chances[best].tolist(),
-            self._uses[best].tolist(),
-            (self._iteration - self._experience.iterations()[there]).tolist(),
-            self._experience.scores()[there].tolist(),
-        )
-        return tuple(SegmentSummary(*row) for row in zip(*columns, strict=True))
+def _highest(columns: ReuseColumns, iteration: int, count: int) -> tuple[SegmentSummary, ...]:
+    """Summaries of the `count` segments with the highest metric, in its order."""
+    best = columns.metric.topk(min(count, len(columns.metric))).indices
+    found = (
+        best.tolist(),
+        columns.agents[best].tolist(),
+        columns.metric[best].tolist(),
+        columns.chances[best].tolist(),
+        columns.uses[best].tolist(),
+        (iteration - columns.iterations[best]).tolist(),
+        columns.scores[best].tolist(),
+    )
+    return tuple(SegmentSummary(*row) for row in zip(*found, strict=True))

@@ -42,14 +42,17 @@ class RolloutBuffer:
         """Memory of all tensors."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor))
 
-    def finish(self, reward_clamp: float) -> None:
-        """Derives what follows from a whole horizon: ends, resets, clamped rewards, ratios of 1."""
+    def finish(self, reward_clamp: float, *, all_live: bool) -> None:
+        """Derives what follows from a whole horizon: ends, resets, clamped rewards, ratios of 1, masks.
+
+        `all_live`: every agent acted in every step, so that there is nothing to mask.
+        """
         torch.bitwise_or(self.terminals, self.truncations, out=self.done)
         self.resets[1:] = self.done[:-1]
         if reward_clamp > 0:
             self.rewards.clamp_(-reward_clamp, reward_clamp)
         self.ratios.fill_(1.0)
-        self.masks = None if bool(self.live.all()) else self.live.float()
+        self.masks = None if all_live else self.live.float()
 
     def segments(self, iteration: int) -> Segments:
         """The buffer's segments, sharing its memory: the next horizon overwrites them."""

@@ -179,15 +179,15 @@ class Experience:
 
     def iterations(self) -> Tensor:
         """The iteration that collected each segment, int64 [S]."""
-        return torch.cat([store.iteration for store in self.stores])
+        return concatenated([store.iteration for store in self.stores])
 
     def agents(self) -> Tensor:
         """The agent that each segment is of, int64 [S]."""
-        return torch.cat([store.agent for store in self.stores])
+        return concatenated([store.agent for store in self.stores])
 
     def scores(self) -> Tensor:
         """Sum of the rewards of each segment [S]."""
-        return torch.cat([store.rewards.sum(0) for store in self.stores])
+        return concatenated([store.rewards.sum(0) for store in self.stores])
 
     def locate(self, index: int) -> tuple[Segments, int]:
         """The store that holds a segment, and its place there."""

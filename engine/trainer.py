@@ -18,7 +18,9 @@ import c_envs
 from engine import live_settings
 from engine.advantages import explained_variance
 from engine.collector import CollectionAbandoned, Gate
+from engine.crossing import all_to_host
 from engine.device_choice import make_batch, make_collector
+from engine.device_environments import DeviceBatch
 from engine.device_update import DeviceUpdate
 from engine.devices import worker_count
 from engine.guard import Guard, MinibatchFault
@@ -29,7 +31,7 @@ from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
 from engine.policy import Policy
 from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
-from engine.reuse import Reuse, clipped, reuse_statistics
+from engine.reuse import Reuse, ReuseColumns, clipped, reuse_columns, reuse_statistics
 from engine.rollout import RolloutBuffer
 from engine.schedules import learning_rate_factor
 from engine.segments import Experience, Segments
@@ -43,6 +45,18 @@ class Report:
     metrics: dict[str, float]
     seconds: float
     replay: ReplayView
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the host has to know of an iteration that is done: the `sums` of environments that live on the device, the
+    figures of the learner and of the weights, the explained variance, and what became of the segments."""
+
+    sums: Tensor
+    learned: Tensor
+    weights: Tensor
+    explained_variance: Tensor
+    reuse: ReuseColumns
 
 
 class Trainer:
@@ -129,9 +143,10 @@ class Trainer:
         self.collect()
         for _ in self.minibatches():
             self.learn()
+        outcome = self.outcome()
         self.keep_segments()
-        self.guard.require_sound_weights()
-        return self.report()
+        self.guard.require_sound_weights(outcome.weights)
+        return self.report(outcome)
 
     def collect(self) -> None:
         """Steps every agent through one horizon and sets all that counts per iteration to zero."""
@@ -211,11 +226,12 @@ class Trainer:
 
     def sound_metric(self) -> Tensor:
         """`metric`, after segments whose advantages overflow were left out. Waits for the device."""
-        return self.guard.sound_metric(self.experience, self.profile.replay.metric)
+        metric = self.metric()
+        return self.metric() if self.guard.meet_metric(metric, self.experience) else metric
 
-    def distribution(self) -> Tensor:
-        """The probabilities [S] that the scheme gives the segments now."""
-        return self.sampler.scheme.distribution(self.metric(), self.sampling_settings())
+    def distribution(self, metric: Tensor) -> Tensor:
+        """The probabilities [S] that the scheme gives segments of this metric [S] now."""
+        return self.sampler.scheme.distribution(metric, self.sampling_settings())
 
     def draw(self) -> Draw:
         """Chooses the next minibatch's segments by their present advantages."""
@@ -235,16 +251,39 @@ class Trainer:
         else:
             self.reuse.record(drawn.segments, clipped(ratios, self.profile.train.clip))
 
-    def keep_segments(self) -> None:
-        """Chooses the segments that stay for the next iteration, besides the fresh ones it will bring."""
+    def outcome(self) -> Outcome:
+        """What the minibatches came to, on the host, after segments whose advantages overflow were left out.
+
+        Where there are none, the host waits for the device once.
+        """
         if self.explained_variance is None:  # No minibatch was due: these would be the last iteration's advantages.
             self.compute_advantages()
+        self.guard.end_minibatches()
+        outcome = all_to_host(self._outcome())
+        if self.guard.meet_metric(outcome.reuse.metric, self.experience):
+            outcome = all_to_host(self._outcome())
+        self.timer.lap("report")
+        return outcome
+
+    def _outcome(self) -> Outcome:
+        """The same on the device, as it stands."""
+        metric = self.metric()
+        assert self.explained_variance is not None
+        return Outcome(
+            sums=self.batch.sums if isinstance(self.batch, DeviceBatch) else torch.zeros(0),
+            learned=self.learner.figures(),
+            weights=self.guard.weight_figures(),
+            explained_variance=self.explained_variance,
+            reuse=reuse_columns(self.sampler, self.experience, metric, self.distribution(metric), self.reuse),
+        )
+
+    def keep_segments(self) -> None:
+        """Chooses the segments that stay for the next iteration, besides the fresh ones it will bring."""
         replay = self.profile.replay
         count = int(replay.factor * self.profile.env.agents)
-        self.guard.end_minibatches()
-        metric = self.sound_metric()
-        self.archive = self.experience.keep(count, replay.refill, metric, self.draw_generator) if count else None
-        self.timer.lap("train/keep" if count else "train/draw")
+        self.archive = self.experience.keep(count, replay.refill, self.metric(), self.draw_generator) if count else None
+        if count:
+            self.timer.lap("train/keep")
 
     def reseed(self, number: int) -> None:
         """Goes on with other random numbers than this seed gave at this iteration; `number` tells one turn from the
@@ -260,27 +299,22 @@ class Trainer:
         factor = learning_rate_factor(train.schedule, begun, train.total_steps, train.warmup, train.min_lr_ratio)
         return train.learning_rate * factor, train.adam_learning_rate * factor
 
-    def report(self) -> Report:
-        """The iteration in numbers. Reads the device once; phase times of a GPU are those of the iteration before."""
+    def report(self, outcome: Outcome) -> Report:
+        """The iteration in numbers. Phase times of a GPU are those of the iteration before."""
         metrics: dict[str, float] = {"step": self.step, "iteration": self.iteration}
-        ended = self.batch.statistics()
+        batch = self.batch
+        ended = batch.statistics_of(outcome.sums) if isinstance(batch, DeviceBatch) else batch.statistics()
         metrics["episode/count"] = ended.episodes
         if ended.episodes:
             metrics["episode/return"] = ended.episode_return / ended.episodes
             metrics["episode/score"] = ended.score / ended.episodes
             metrics["episode/length"] = ended.length / ended.episodes
-        metrics |= self.learned()
-        if self.explained_variance is not None and math.isfinite(explained := float(self.explained_variance)):
+        metrics |= self.learned(outcome.learned)
+        if math.isfinite(explained := float(outcome.explained_variance)):
             metrics["loss/explained_variance"] = explained
         settings = self.sampling_settings()
         reuse, view = reuse_statistics(
-            self.sampler,
-            self.experience,
-            self.metric(),
-            self.distribution(),
-            self.reuse,
-            self.iteration,
-            table=self.inspected,
+            self.sampler, outcome.reuse, self.experience.fresh, self.iteration, table=self.inspected
         )
         metrics |= reuse
         metrics["replay/alpha"], metrics["replay/beta"] = float(settings.alpha), float(settings.beta)
@@ -295,9 +329,9 @@ class Trainer:
         metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
         return Report(metrics, self.timer.elapsed(), view)
 
-    def learned(self) -> dict[str, float]:
+    def learned(self, figures: Tensor) -> dict[str, float]:
         """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""
-        metrics = self.learner.metrics()
+        metrics = self.learner.metrics(figures)
         if self.learner.fault is not None:
             self.guard.meet(self.learner.fault, minibatches=self.learner.taken_back)
         self.guard.end_iteration()

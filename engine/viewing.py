@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import c_envs
+from engine.crossing import to_host
 from engine.segments import Segments
 from engine.snapshot import SegmentStep, SegmentSummary, SegmentView
 from engine.trainer import Trainer
@@ -19,10 +20,15 @@ def view_segment(trainer: Trainer, by: str, index: int) -> SegmentView:
     Its values, probabilities and ratios are those of the policy as it is now. Call it between iterations.
     """
     experience = trainer.experience
-    metric = experience.metric(trainer.profile.replay.metric).cpu()
-    distribution = trainer.distribution().cpu()
-    ages = (trainer.iteration - experience.iterations()).cpu()
-    uses = trainer.sampler.uses.cpu()
+    metric = trainer.metric()
+    metric, distribution, ages, uses = to_host(
+        (
+            metric,
+            trainer.distribution(metric),
+            trainer.iteration - experience.iterations(),
+            trainer.sampler.uses,
+        )
+    )
     ranking = metric.argsort(descending=True, stable=True)
     index = max(0, min(index, len(metric) - 1))
     if by == "random":

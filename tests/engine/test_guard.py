@@ -410,7 +410,7 @@ def test_deferring_makes_the_host_wait_for_no_minibatch(deferring: Make) -> None
         trainer.update(drawn)
     assert reads.count == 0
     with Reads() as reads:
-        trainer.learner.metrics()
+        trainer.learner.metrics(trainer.learner.figures())
     assert reads.count <= 8, "metrics read one tensor"
 
 

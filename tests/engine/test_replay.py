@@ -16,7 +16,7 @@ from engine.replay import (
     priority_metric,
     probabilities,
 )
-from engine.reuse import Reuse, clipped, reuse_statistics
+from engine.reuse import Reuse, clipped, reuse_columns, reuse_statistics
 from engine.segments import Experience
 from tests.engine.test_segments import make_segments
 
@@ -164,7 +164,8 @@ def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None
         ratios[0, 0] = 2.0
         reuse.record(drawn.segments, clipped(ratios, 0.2))
     chances = probabilities(METRIC, 1.0)
-    values, view = reuse_statistics(sampler, experience, METRIC, chances, reuse, iteration=9, table=True)
+    columns = reuse_columns(sampler, experience, METRIC, chances, reuse)
+    values, view = reuse_statistics(sampler, columns, experience.fresh, iteration=9, table=True)
     assert values["replay/uses_mean"] == 3.0
     assert values["replay/uses_max"] == 12.0
     assert values["replay/unused"] == 0.75
@@ -195,7 +196,8 @@ def test_a_uniform_distribution_has_full_effective_size() -> None:
     sampler = SegmentSampler(8, generator())
     experience = Experience(make_segments(8, 1), None)
     chances = probabilities(torch.ones(8), 1.0)
-    values, view = reuse_statistics(sampler, experience, torch.ones(8), chances, Reuse(), iteration=1)
+    columns = reuse_columns(sampler, experience, torch.ones(8), chances, Reuse())
+    values, view = reuse_statistics(sampler, columns, experience.fresh, iteration=1)
     assert values["replay/ess"] == pytest.approx(1.0)
     assert values["replay/entropy"] == pytest.approx(1.0)
     assert "replay/weight_mean" not in values, "no draw, no weight"

@@ -214,7 +214,7 @@ def test_kernels_are_launched_on_the_stream_with_the_addresses_of_the_tensors() 
         }
         assert each["layout"]["environments"] == 65
         assert each["layout"]["states"] == batch._states.data_ptr()
-        assert each["layout"]["sums"] == batch._sums.data_ptr()
+        assert each["layout"]["sums"] == batch.sums.data_ptr()
     constants = ctypes.string_at(step["layout"]["config"], 100)
     assert constants == c_envs.Batch("maze", 1, seed=9).constants()[:100]
 

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from engine import Profile, TrainingSession, bench
+from engine.crossing import to_host
 from engine.device_collector import DeviceCollector
 from engine.device_graph import GraphedCall
 from engine.device_update import DeviceUpdate
 from engine.grouped_collector import GroupedCollector
+from engine.guard import NonFiniteError
 from engine.memory import memory_parts
 from engine.resume import load_state, save_state
 from engine.trainer import Trainer
@@ -103,6 +105,28 @@ def test_what_the_host_waits_for_is_noted(gpu: PretendedGpu) -> None:
     there.add_(1).masked_fill_(there > 1, 2)
     torch.where(there > 1, there, 0.0)
     assert gpu.waits == []
+
+
+def test_what_is_wanted_at_one_time_crosses_in_one_copy(gpu: PretendedGpu) -> None:
+    here = [
+        torch.tensor([True, False, True]),
+        torch.tensor(2.5),
+        torch.arange(6, dtype=torch.int64).view(2, 3),
+        torch.zeros(0),
+        torch.tensor([7], dtype=torch.uint8),
+        torch.arange(6.0).view(2, 3).t(),
+        torch.tensor(math.nan, dtype=torch.float64),
+    ]
+    there = [each.to(CUDA) for each in here]
+    gpu.waits.clear()
+    stays = torch.ones(2)
+    *crossed, stayed = to_host([*there, stays])
+    assert len(gpu.waits) == 1
+    assert stayed is stays
+    for one, other in zip(crossed, here, strict=True):
+        assert not isinstance(one, OnDevice)
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_graph_does_the_same_again_and_asks_nothing(gpu: PretendedGpu) -> None:
@@ -205,6 +229,25 @@ def test_a_recorded_minibatch_is_of_few_launches(gpu: PretendedGpu, make: Make) 
     assert sum(names.values()) <= 300, names
 
 
+@pytest.mark.parametrize(("sets", "waits", "operations"), [([], 3, 45), (["replay.factor=0.5"], 4, 80)])
+def test_an_iteration_makes_the_host_wait_seldom(
+    gpu: PretendedGpu, make: Make, sets: list[str], waits: int, operations: int
+) -> None:
+    """For last iteration's clock, for what was collected, for what was learned, and for which segments stay.
+
+    Each wait leaves the device without work for a while, and each operation outside graphs is a launch of its own.
+    """
+    trainer = make(*sets)
+    for _ in range(3):
+        trainer.iterate()
+    for _ in range(2):
+        gpu.waits.clear()
+        before = gpu.operations
+        trainer.iterate()
+        assert len(gpu.waits) <= waits, gpu.waits
+        assert gpu.operations - before <= operations
+
+
 def test_edits_while_it_learns(make: Make) -> None:
     trainer = make("replay.factor=0.5")
     trainer.iterate()
@@ -244,6 +287,15 @@ def test_what_is_not_finite_is_left_out(make: Make, where: str) -> None:
     assert metrics["train/skipped_segments"] == 1
     assert math.isfinite(metrics["loss/policy"])
     assert trainer.iterate().metrics["train/skipped_segments"] == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_end_the_iteration(gpu: PretendedGpu, make: Make, bad: float) -> None:
+    trainer = make("train.optimizer=adam", "run.on_nan=skip")
+    trainer.iterate()
+    trainer.optimizer.second[0].view(-1)[3].fill_(bad)
+    with pytest.raises(NonFiniteError, match=r"1 of \d+ numbers of the .* are (nan|inf|-inf)"):
+        trainer.iterate()
 
 
 @pytest.mark.parametrize("where", ["cpu", "cuda"])

@@ -1,0 +1,57 @@
+"""The way from the device to the host. What is wanted at one time crosses in one copy: for each copy the host waits
+until the device has done all that is queued, and then the device waits until the host has queued more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Value = TypeVar("Value", bound=Any)
+
+
+@torch.no_grad()
+def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors on the host, all of them in one copy. Those that are there already are given as they are."""
+    found = list(tensors)
+    # Wide numbers come first, so that in the bytes of all each tensor begins where its kind of numbers may.
+    there = sorted(
+        (index for index, tensor in enumerate(tensors) if tensor.device.type != "cpu"),
+        key=lambda index: -tensors[index].element_size(),
+    )
+    if not there:
+        return found
+    together = torch.cat([tensors[index].reshape(-1).view(torch.uint8) for index in there])
+    here = torch.empty(together.shape, dtype=torch.uint8, pin_memory=together.is_cuda)
+    here.copy_(together)
+    at = 0
+    for index in there:
+        tensor = tensors[index]
+        found[index] = here[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        at += tensor.nbytes
+    return found
+
+
+def all_to_host(value: Value) -> Value:
+    """A dataclass whose fields are tensors, or such dataclasses, with all of them on the host: in one copy."""
+    crossed = iter(to_host(list(_tensors(value))))
+    return _filled(value, crossed)
+
+
+def _tensors(value: Value) -> Iterator[Tensor]:
+    for field in fields(value):
+        part = getattr(value, field.name)
+        if is_dataclass(part):
+            yield from _tensors(part)
+        else:
+            yield part
+
+
+def _filled(value: Value, crossed: Iterator[Tensor]) -> Value:
+    parts = {field.name: getattr(value, field.name) for field in fields(value)}
+    return replace(
+        value, **{name: _filled(part, crossed) if is_dataclass(part) else next(crossed) for name, part in parts.items()}
+    )
