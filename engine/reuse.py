@@ -90,7 +90,9 @@ def reuse_statistics(
     The effective sample size is (sum p)^2 / (S * sum p^2), the entropy is divided by log S: both are 1 for a uniform
     distribution. `table` asks for a row for every segment.
     """
-    uses, metric, chances, weights = columns.uses, columns.metric, columns.chances, columns.weights
+    uses, metric, chances = columns.uses, columns.metric, columns.chances
+    # Where priorities overflow, weights do, too; the minibatches they were drawn for were taken back.
+    weights = columns.weights[columns.weights.isfinite()]
     segments = len(metric)
     counts = uses.double()
     quantiles = torch.quantile(counts, torch.tensor([0.5, 0.9, 0.99], dtype=torch.float64)).tolist()

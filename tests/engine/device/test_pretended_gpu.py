@@ -289,6 +289,33 @@ def test_what_is_not_finite_is_left_out(make: Make, where: str) -> None:
     assert trainer.iterate().metrics["train/skipped_segments"] == 0
 
 
+@pytest.mark.parametrize("refill", ["topk", "recent", "random"])
+def test_advantages_that_overflow_are_left_out(gpu: PretendedGpu, make: Make, refill: str) -> None:
+    told: list[str] = []
+    trainer = make("run.on_nan=skip", "train.reward_clamp=0", "replay.factor=4", f"replay.refill={refill}")
+    trainer.guard._warn = told.append
+    trainer.iterate()
+    collect = trainer.collector._collect
+
+    def collect_badly(*arguments: Any) -> None:
+        collect(*arguments)
+        if trainer.iteration == 1:
+            trainer.buffer.rewards[:, 6] = 3e38
+
+    trainer.collector._collect = collect_badly  # type: ignore[method-assign]
+    before = {name: value.cpu() for name, value in trainer.optimizer.weights().items()}
+    metrics = trainer.iterate().metrics
+    assert metrics["train/skipped_segments"] == 1
+    assert told[0] == "iteration 2: the advantages of segment 6 (agent 6) add up to inf"
+    assert all(math.isfinite(value) for value in metrics.values())
+    for name, value in trainer.optimizer.weights().items():
+        assert torch.equal(value.cpu(), before[name]), "no minibatch had a sound priority to go by"
+    assert trainer.archive is not None
+    kept = set(zip(trainer.archive.iteration.tolist(), trainer.archive.agent.tolist(), strict=True))
+    assert kept == {(turn, agent) for turn in (1, 2) for agent in range(8)} - {(2, 6)}
+    assert trainer.iterate().metrics["train/skipped_segments"] == 0
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_weights_that_are_not_finite_end_the_iteration(gpu: PretendedGpu, make: Make, bad: float) -> None:
     trainer = make("train.optimizer=adam", "run.on_nan=skip")
