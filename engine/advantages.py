@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine import _kernels
+from engine.device_experience import ExperienceKernels
 from engine.scalars import Scalar
 
 
@@ -31,6 +32,7 @@ def compute_advantages(
     bootstrap: Tensor,
     settings: AdvantageSettings,
     out: Tensor,
+    kernels: ExperienceKernels | None = None,
 ) -> None:
     """Writes the advantage of every step into `out`.
 
@@ -40,8 +42,13 @@ def compute_advantages(
     V_next is V_{t+1} inside an episode, `bootstrap` after the last step, zero after a terminal step, and the value of
     the episode's last observation (`final_values`) where it was cut by a time limit, which is no termination.
 
-    Shapes: [T, N], time-major, bootstrap [N]; `done` uint8, the rest float32, all contiguous and on one device.
+    Shapes: [T, N], time-major, bootstrap [N]; `done` uint8, the rest float32, all contiguous and on one device. On a
+    GPU `kernels` make one launch of it.
     """
+    if kernels is not None:
+        given = _on_device(settings, rewards.device)
+        kernels.advantages(rewards, values, ratios, done, final_values, bootstrap, given, out)
+        return
     if rewards.device.type != "cpu" or isinstance(settings.gamma, Tensor):
         torch_advantages(rewards, values, ratios, done, final_values, bootstrap, settings, out)
         return
@@ -58,6 +65,14 @@ def compute_advantages(
         float(settings.c_clip),
         out.numpy(),
     )
+
+
+def _on_device(settings: AdvantageSettings, device: torch.device) -> Tensor:
+    """The settings as float64 [4]. Numbers of the host's are on their way there without being waited for."""
+    numbers = (settings.gamma, settings.gae_lambda, settings.rho_clip, settings.c_clip)
+    if isinstance(settings.gamma, Tensor):
+        return torch.stack([each for each in numbers if isinstance(each, Tensor)])
+    return torch.tensor(numbers, dtype=torch.float64, pin_memory=True).to(device, non_blocking=True)
 
 
 def torch_advantages(

@@ -181,8 +181,12 @@ class Collector:
 
     def _choose(self, t: int, logits: Tensor, value: Tensor, uniform: Tensor) -> None:
         """Draws actions from logits [N, A] with numbers [N] in [0, 1); stores them and values [N]."""
-        self.buffer.values[t] = value
-        self.buffer.actions[t], self.buffer.logprobs[t] = draw_actions(logits, uniform)
+        buffer, kernels = self.buffer, self.policy.kernels
+        if kernels is not None:
+            kernels.choose_actions(logits, value, uniform, buffer.actions[t], buffer.logprobs[t], buffer.values[t])
+        else:
+            buffer.values[t] = value
+            buffer.actions[t], buffer.logprobs[t] = draw_actions(logits, uniform)
 
     def _remember(self, first: int, stop: int) -> None:
         watched = self.watch.environment

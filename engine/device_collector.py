@@ -98,17 +98,27 @@ class DeviceCollector(Collector):
             logits, value, state = self.policy.step(buffer.observations[t], state)
             self._choose(t, logits, value, self._uniform[t])
             self.batch.step(t)
-            if between_cuts:
-                cut = buffer.truncations[t].bool()
-                # Not torch.where(cut, t, ...): it would copy the number from the host, which no graph can hold.
-                self._cut_at.masked_fill_(cut, t)
-                note_cuts(cut, state, self._cut_state)
-                if (t + 1) % between_cuts == 0 or t + 1 == buffer.horizon:
-                    self._value_cuts()
-            ended = torch.maximum(buffer.terminals[t], buffer.truncations[t])
-            state = state * (1 - ended).to(torch.float32)[None, None, :, None]
+            state = self._end_step(t, state, between_cuts > 0)
+            if between_cuts and ((t + 1) % between_cuts == 0 or t + 1 == buffer.horizon):
+                self._value_cuts()
         buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
         self._state.copy_(state)
+
+    def _end_step(self, t: int, state: Tensor, cuts: bool) -> Tensor:
+        """The recurrent state after step t, which is kept where a time limit cut the episode and emptied where it has
+        ended; `state` itself may be overwritten."""
+        terminals, truncations, kernels = self.buffer.terminals[t], self.buffer.truncations[t], self.policy.kernels
+        if kernels is not None:
+            places = (self._cut_state, self._cut_at) if cuts else (None, None)
+            kernels.end_step(t, terminals, truncations, state, *places)
+            return state
+        if cuts:
+            cut = truncations.bool()
+            # Not torch.where(cut, t, ...): it would copy the number from the host, which no graph can hold.
+            self._cut_at.masked_fill_(cut, t)
+            note_cuts(cut, state, self._cut_state)
+        ended = torch.maximum(terminals, truncations)
+        return state * (1 - ended).to(torch.float32)[None, None, :, None]
 
     def _value_cuts(self) -> None:
         """Values of the observations that episodes were cut at since the last call, each to the step of its end."""

@@ -7,45 +7,34 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from importlib import resources
 
 import torch
 from torch import Tensor
 
 from c_envs.device import DeviceProgram
 from engine.device_environments import Launcher
-from engine.device_program import load_program
-from engine.errors import DeviceError
+from engine.device_kernels import kernel_program, launch, layout, load_kernels
 
-THREADS = 256
-"""Threads of a block, each of which computes one element (DEVICE_THREADS in recurrence.h)."""
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 """What the network's products may be; states are float32 always."""
-
-
-def _layout(pointers: str, numbers: str) -> list[tuple[str, type[ctypes.c_void_p] | type[ctypes.c_int64]]]:
-    return [
-        *((name, ctypes.c_void_p) for name in pointers.split()),
-        *((name, ctypes.c_int64) for name in numbers.split()),
-    ]
 
 
 class LstmForward(ctypes.Structure):
     """The struct of this name in recurrence.h, for either type; so with those below."""
 
-    _fields_ = _layout("gates cell reset after output carried reset_next", "rows hidden")
+    _fields_ = layout("gates bias cell reset after output carried reset_next", "rows hidden")
 
 
 class LstmBackward(ctypes.Structure):
-    _fields_ = _layout("gates cell reset after d_output d_carried reset_next d_cell", "rows hidden")
+    _fields_ = layout("gates cell reset after d_output d_carried reset_next d_cell", "rows hidden")
 
 
 class MinGruForward(ctypes.Structure):
-    _fields_ = _layout("raw inputs start resets states outputs", "rows hidden steps")
+    _fields_ = layout("raw inputs start resets states outputs", "rows hidden steps")
 
 
 class MinGruBackward(ctypes.Structure):
-    _fields_ = _layout("raw inputs start resets states d_outputs d_inputs d_raw", "rows hidden steps")
+    _fields_ = layout("raw inputs start resets states d_outputs d_inputs d_raw", "rows hidden steps")
 
 
 ARGUMENTS: dict[str, type[ctypes.Structure]] = {
@@ -58,27 +47,14 @@ ARGUMENTS: dict[str, type[ctypes.Structure]] = {
 
 
 def recurrence_program() -> DeviceProgram:
-    """The kernels as a program for the run-time compiler.
-
-    Nothing here is held to bits: products may be contracted, and a quotient may be off in its last place, which spares
-    every division a branch that a thread would wait at.
-    """
-    checks = "".join(
-        f"static_assert(sizeof({arguments.__name__}<{real}>) == {ctypes.sizeof(arguments)}, "
-        '"the host passes as many bytes");\n'
+    """The kernels as a program for the run-time compiler."""
+    sizes = {
+        f"{arguments.__name__}<{real}>": ctypes.sizeof(arguments)
         for arguments in ARGUMENTS.values()
         for real in ("float", "Bfloat16")
-    )
-    return DeviceProgram(
-        name="recurrence.cu",
-        source=f"""#include "recurrence.h"
-{checks}static_assert(DEVICE_THREADS == {THREADS}, "blocks have as many threads as are launched");
-""",
-        headers={"recurrence.h": resources.files("engine").joinpath("kernels", "recurrence.h").read_text("utf-8")},
-        options=("--std=c++17", "--prec-div=false"),
-        kernels=tuple(f"{kernel}_{real}" for kernel in ARGUMENTS for real in TYPES.values()),
-        threads=THREADS,
-    )
+    }
+    kernels = {f"{kernel}_{real}": each for kernel, each in ARGUMENTS.items() for real in TYPES.values()}
+    return kernel_program("recurrence.h", kernels, sizes)
 
 
 class Recurrence:
@@ -98,16 +74,19 @@ class Recurrence:
         after: Tensor,
         output: Tensor,
         *,
+        bias: Tensor | None = None,
         carried: Tensor | None = None,
         reset: Tensor | None = None,
         reset_next: Tensor | None = None,
     ) -> None:
-        """One step from pre-activations; `after`, `output` and `carried` are written."""
+        """One step from pre-activations, to which `bias` [4*hidden] may have to be added; writes `after`, `output` and
+        `carried`."""
         self._launch(
             "lstm_forward",
             gates.dtype,
             cell.shape,
             gates=gates,
+            bias=bias,
             cell=cell,
             reset=reset,
             after=after,
@@ -197,20 +176,10 @@ class Recurrence:
         self, kernel: str, real: torch.dtype, shape: Sequence[int], steps: int | None = None, **tensors: Tensor | None
     ) -> None:
         rows, hidden = shape
-        elements = rows * hidden
-        if elements >= 2**31:
-            raise DeviceError(f"{rows:,} segments of {hidden} units are more than a launch takes")
         numbers = {"rows": rows, "hidden": hidden} | ({} if steps is None else {"steps": steps})
-        addresses = {name: None if tensor is None else tensor.data_ptr() for name, tensor in tensors.items()}
-        arguments = ARGUMENTS[kernel](**addresses, **numbers)
-        self._launcher.launch(f"{kernel}_{TYPES[real]}", max(1, -(-elements // THREADS)), arguments)
+        launch(self._launcher, f"{kernel}_{TYPES[real]}", ARGUMENTS[kernel], rows * hidden, **tensors, **numbers)
 
 
 def recurrence(device: torch.device, warn: Callable[[str], None] = lambda text: None) -> Recurrence | None:
     """The kernels for a CUDA device, or None where they cannot be had, and then `warn` hears why."""
-    try:
-        launcher = load_program(recurrence_program(), device, lambda launcher: Recurrence(launcher).try_all())
-    except DeviceError as error:
-        warn(f"the recurrent core runs without kernels of its own, which is slower: {error}")
-        return None
-    return Recurrence(launcher)
+    return load_kernels(recurrence_program(), device, Recurrence, Recurrence.try_all, "the recurrent core", warn)

@@ -123,7 +123,7 @@ class DeviceUpdate:
         """What is recorded: `Trainer.learn`, with numbers that are tensors."""
         experience, sampler = self._experience, self._sampler
         assert experience is not None
-        experience.compute_advantages(settings.advantages)
+        experience.compute_advantages(settings.advantages, self._learner.policy.kernels)
         store, fresh = experience.stores[0], slice(0, experience.fresh)
         explained = recordable_explained_variance(
             store.advantages[:, fresh],

@@ -175,9 +175,14 @@ class GroupedCollector(Collector):
         rows, step, buffer = group.rows, group.counter, self.buffer
         observations = _row(buffer.observations, rows, step)
         logits, value, following = self.policy.step(observations, self._state_begun(group))
-        actions, logprobs = draw_actions(logits, _row(self._uniform, rows, step))
-        for target, row in ((buffer.actions, actions), (buffer.logprobs, logprobs), (buffer.values, value)):
-            target[:, rows].index_copy_(0, step, row.unsqueeze(0).to(target.dtype))
+        actions, logprobs, values = buffer.actions[:, rows], buffer.logprobs[:, rows], buffer.values[:, rows]
+        if self.policy.kernels is not None:
+            uniform = self._uniform[:, rows]
+            self.policy.kernels.choose_actions(logits, value, uniform, actions, logprobs, values, step)
+        else:
+            chosen = draw_actions(logits, _row(self._uniform, rows, step))
+            for column, row in zip((actions, logprobs, values), (*chosen, value), strict=True):
+                column.index_copy_(0, step, row.unsqueeze(0).to(column.dtype))
         self._state[:, :, rows].copy_(following)
         step.add_(1)
 

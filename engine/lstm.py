@@ -65,8 +65,10 @@ class LSTM(nn.Module):
         following = torch.empty(state.shape, device=state.device)
         for layer in range(self.layers):
             w_ih, w_hh, b_ih, b_hh = self.weights(layer)
-            gates = torch.addmm(b_ih + b_hh, inputs, w_ih.t()).addmm_(state[layer, 0], w_hh.t())
-            kernels.lstm_forward(gates, state[layer, 1].contiguous(), following[layer, 1], following[layer, 0])
+            gates = torch.addmm(b_ih, inputs, w_ih.t()).addmm_(state[layer, 0], w_hh.t())
+            kernels.lstm_forward(
+                gates, state[layer, 1].contiguous(), following[layer, 1], following[layer, 0], bias=b_hh
+            )
             inputs = following[layer, 0]
         return inputs, following
 

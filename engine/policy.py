@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_recurrence import recurrence
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
@@ -32,6 +33,8 @@ class Policy(nn.Module):
         self.encoder = nn.Linear(observation_size, hidden)
         self.core: Core = CORES[core](hidden, layers)
         self.heads = nn.Linear(hidden, actions + 1)
+        self.kernels: ExperienceKernels | None = None
+        """What makes experience of this policy's on a GPU, where there are kernels for it."""
 
     def initialize(self, generator: torch.Generator) -> None:
         """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
@@ -47,12 +50,14 @@ class Policy(nn.Module):
                 )
 
     def use_fused(self, fused: bool, warn: Callable[[str], None] = lambda text: None) -> None:
-        """Fused kernels for the core where the parameters are, or plain torch operations everywhere. `warn` hears why
-        a GPU has no kernels; the core then runs by torch operations there."""
+        """Fused kernels where the parameters are, or plain torch operations everywhere. `warn` hears why a GPU has no
+        kernels; torch operations then do their work there."""
         self.core.fused = fused
+        device = self.encoder.weight.device
+        on_gpu = fused and device.type == "cuda"
+        self.kernels = experience_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
-            device = self.encoder.weight.device
-            self.core.kernels = recurrence(device, warn) if fused and device.type == "cuda" else None
+            self.core.kernels = recurrence(device, warn) if on_gpu else None
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""

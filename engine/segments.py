@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.advantages import AdvantageSettings, compute_advantages
+from engine.device_experience import ExperienceKernels
 from engine.replay import priority_metric
 
 
@@ -77,8 +78,8 @@ class Segments:
         chosen["environment"] = torch.arange(len(index))
         return Segments(**chosen)  # type: ignore[arg-type]
 
-    def compute_advantages(self, settings: AdvantageSettings) -> None:
-        """Brings `advantages` up to date with `values` and `ratios`."""
+    def compute_advantages(self, settings: AdvantageSettings, kernels: ExperienceKernels | None = None) -> None:
+        """Brings `advantages` up to date with `values` and `ratios`; `kernels` are those of the GPU they are on."""
         compute_advantages(
             self.rewards,
             self.values,
@@ -88,6 +89,7 @@ class Segments:
             self.bootstrap,
             settings,
             out=self.advantages,
+            kernels=kernels,
         )
 
     def gather(self, index: Tensor) -> Minibatch:
@@ -168,10 +170,10 @@ class Experience:
         """Moves all segments into one store, over the tensors of `into` where it is given."""
         self.stores = [concatenate(self.stores, into)]
 
-    def compute_advantages(self, settings: AdvantageSettings) -> None:
+    def compute_advantages(self, settings: AdvantageSettings, kernels: ExperienceKernels | None = None) -> None:
         """Advantages of every segment from its present values and ratios."""
         for store in self.stores:
-            store.compute_advantages(settings)
+            store.compute_advantages(settings, kernels)
 
     def metric(self, name: str) -> Tensor:
         """Priority metric [S]."""

@@ -3,28 +3,11 @@
  *
  * Real is the type of the network's products, float or Bfloat16. A state is float either way, and so is all arithmetic.
  * Every array is row-major. A reset [rows] is 1 where an episode starts: the state before that step counts as zero.
- *
- * A kernel is an EACH_THREAD block, which on a device runs once in each thread; a host that defines the macro as a loop runs
- * the same text.
  */
 #ifndef ENGINE_RECURRENCE_H
 #define ENGINE_RECURRENCE_H
 
-#if defined(__CUDACC_RTC__)
-/* The run-time compiler has no standard headers. */
-typedef unsigned char uint8_t;
-typedef unsigned short uint16_t;
-typedef unsigned int uint32_t;
-typedef long long int64_t;
-#endif
-
-#define DEVICE_THREADS 256
-
-#ifndef EACH_THREAD
-#define EACH_THREAD(thread) for (int thread = (int)threadIdx.x, once = 1; once; once = 0)
-#endif
-
-#define CORE_FN static __device__ __forceinline__
+#include "device.h"
 
 /* The upper half of a float. */
 struct Bfloat16 {
@@ -36,33 +19,34 @@ union FloatBits {
     uint32_t bits;
 };
 
-CORE_FN float get(const float *from) { return *from; }
+DEVICE_FN float get(const float *from) { return *from; }
 
-CORE_FN float get(const Bfloat16 *from) {
+DEVICE_FN float get(const Bfloat16 *from) {
     FloatBits whole;
     whole.bits = (uint32_t)from->bits << 16;
     return whole.value;
 }
 
-CORE_FN void put(float *to, float value) { *to = value; }
+DEVICE_FN void put(float *to, float value) { *to = value; }
 
 /* Rounds to the nearest, of two equally near ones to the even. A number that is none stays none. */
-CORE_FN void put(Bfloat16 *to, float value) {
+DEVICE_FN void put(Bfloat16 *to, float value) {
     FloatBits whole;
     whole.value = value;
     const uint32_t rounded = whole.bits + 0x7fffu + ((whole.bits >> 16) & 1u);
     to->bits = value == value ? (uint16_t)(rounded >> 16) : (uint16_t)0x7fc0;
 }
 
-CORE_FN float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+DEVICE_FN float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /* Whether an episode starts in this row; a null pointer: in none. */
-CORE_FN bool starts(const uint8_t *reset, int row) { return reset && reset[row]; }
+DEVICE_FN bool starts(const uint8_t *reset, int row) { return reset && reset[row]; }
 
 /* One LSTM step. `after` may be `cell`. */
 template <class Real>
 struct LstmForward {
     const Real *gates;         /* [rows, 4*hidden] pre-activations i|f|g|o */
+    const Real *bias;          /* [4*hidden] or null: what is still to be added to them */
     const float *cell;         /* [rows, hidden]   cell state before the step */
     const uint8_t *reset;      /* [rows] or null */
     float *after;              /* [rows, hidden]   out: cell state after the step */
@@ -73,11 +57,15 @@ struct LstmForward {
 };
 
 template <class Real>
-CORE_FN void lstm_forward(const LstmForward<Real> &step, int element) {
-    const int hidden = (int)step.hidden, row = element / hidden;
-    const Real *const gates = step.gates + (int64_t)row * 4 * hidden + element % hidden;
+DEVICE_FN void lstm_forward(const LstmForward<Real> &step, int element) {
+    const int hidden = (int)step.hidden, row = element / hidden, k = element % hidden;
+    const Real *const gates = step.gates + (int64_t)row * 4 * hidden + k;
     /* Everything is loaded before anything is computed, so that a thread waits for memory once. */
-    const float i = get(gates), f = get(gates + hidden), g = get(gates + 2 * hidden), o = get(gates + 3 * hidden);
+    float i = get(gates), f = get(gates + hidden), g = get(gates + 2 * hidden), o = get(gates + 3 * hidden);
+    if (step.bias) {
+        const Real *const bias = step.bias + k;
+        i += get(bias), f += get(bias + hidden), g += get(bias + 2 * hidden), o += get(bias + 3 * hidden);
+    }
     const float kept = step.cell[element], before = starts(step.reset, row) ? 0.0f : kept;
     const float in = sigmoid(i), forget = sigmoid(f), fresh = tanhf(g), out = sigmoid(o);
     const float cell = forget * before + in * fresh;
@@ -104,7 +92,7 @@ struct LstmBackward {
 };
 
 template <class Real>
-CORE_FN void lstm_backward(const LstmBackward<Real> &step, int element) {
+DEVICE_FN void lstm_backward(const LstmBackward<Real> &step, int element) {
     const int hidden = (int)step.hidden, row = element / hidden;
     Real *const gates = step.gates + (int64_t)row * 4 * hidden + element % hidden;
     const float i = get(gates), f = get(gates + hidden), g = get(gates + 2 * hidden), o = get(gates + 3 * hidden);
@@ -145,7 +133,7 @@ struct MinGruUnit {
 };
 
 template <class Scan>
-CORE_FN MinGruUnit mingru_unit(const Scan &scan, int64_t t, int row, int k) {
+DEVICE_FN MinGruUnit mingru_unit(const Scan &scan, int64_t t, int row, int k) {
     const int64_t at = t * scan.rows + row;
     const auto *const raw = scan.raw + at * 3 * scan.hidden + k;
     return {get(raw), get(raw + scan.hidden), get(raw + 2 * scan.hidden), get(scan.inputs + at * scan.hidden + k),
@@ -154,7 +142,7 @@ CORE_FN MinGruUnit mingru_unit(const Scan &scan, int64_t t, int row, int k) {
 
 /* One thread takes its unit of its row through the steps. */
 template <class Real>
-CORE_FN void mingru_forward(const MinGruForward<Real> &scan, int element) {
+DEVICE_FN void mingru_forward(const MinGruForward<Real> &scan, int element) {
     const int hidden = (int)scan.hidden, row = element / hidden, k = element % hidden;
     float h = scan.start[element];
     for (int64_t first = 0; first < scan.steps; first += AHEAD) {
@@ -193,7 +181,7 @@ struct MinGruBackward {
 
 /* One step, for the gradient `dy` of its y and `later` of its h from the steps behind; gives that of the h before. */
 template <class Real>
-CORE_FN float mingru_gradient(const MinGruBackward<Real> &scan, const MinGruUnit &at, float h, float before, float dy,
+DEVICE_FN float mingru_gradient(const MinGruBackward<Real> &scan, const MinGruUnit &at, float h, float before, float dy,
                               float later, int64_t unit, Real *d_raw) {
     const float update = sigmoid(at.z), share = sigmoid(at.s), low = sigmoid(at.c);
     const float candidate = at.c >= 0.0f ? at.c + 0.5f : low, slope = at.c >= 0.0f ? 1.0f : low * (1.0f - low);
@@ -206,7 +194,7 @@ CORE_FN float mingru_gradient(const MinGruBackward<Real> &scan, const MinGruUnit
 }
 
 template <class Real>
-CORE_FN void mingru_backward(const MinGruBackward<Real> &scan, int element) {
+DEVICE_FN void mingru_backward(const MinGruBackward<Real> &scan, int element) {
     const int hidden = (int)scan.hidden, row = element / hidden, k = element % hidden;
     const int64_t step = scan.rows * hidden;
     float later = 0.0f, h = scan.states[(scan.steps - 1) * step + element];
@@ -232,20 +220,10 @@ CORE_FN void mingru_backward(const MinGruBackward<Real> &scan, int element) {
     }
 }
 
-/* The kernel `work`_`type`: a thread for each element of [rows, hidden]. */
-#define CORE_KERNEL(work, type, Arguments, Real)                                                          \
-    extern "C" __global__ void __launch_bounds__(DEVICE_THREADS) work##_##type(const Arguments<Real> arguments) { \
-        EACH_THREAD(thread) {                                                                             \
-            const int64_t element = (int64_t)blockIdx.x * DEVICE_THREADS + thread;                        \
-            if (element < arguments.rows * arguments.hidden) {                                            \
-                work(arguments, (int)element);                                                            \
-            }                                                                                             \
-        }                                                                                                 \
-    }
-
-#define CORE_KERNELS(work, Arguments)             \
-    CORE_KERNEL(work, float32, Arguments, float) \
-    CORE_KERNEL(work, bfloat16, Arguments, Bfloat16)
+/* The kernels `work`_float32 and `work`_bfloat16: a thread for each element of [rows, hidden]. */
+#define CORE_KERNELS(work, Arguments)                                                              \
+    DEVICE_KERNEL(work##_float32, work, Arguments<float>, arguments.rows * arguments.hidden)       \
+    DEVICE_KERNEL(work##_bfloat16, work, Arguments<Bfloat16>, arguments.rows * arguments.hidden)
 
 CORE_KERNELS(lstm_forward, LstmForward)
 CORE_KERNELS(lstm_backward, LstmBackward)

@@ -19,6 +19,7 @@ extern "C" {
 HostBlock host_block;
 /* A device's compiler knows these without a header. */
 float expf(float);
+float logf(float);
 float tanhf(float);
 }
 #define blockIdx host_block

@@ -30,6 +30,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from c_envs.device import DeviceProgram, device_program
 from engine import device_choice, policy
+from engine.device_experience import ExperienceKernels, experience_program
 from engine.device_program import CudaLauncher
 from engine.device_recurrence import Recurrence, recurrence_program
 from tests.engine.device.host_device import host_launcher, host_program
@@ -390,8 +391,14 @@ class PretendedGpu:
             return self.launcher(built(device_program(name, config), lambda at: host_launcher(name, config, at)))
 
         def recurrence(device: torch.device, warn: Callable[[str], None]) -> Recurrence:
-            program = recurrence_program()
-            return Recurrence(self.launcher(built(program, lambda at: host_program(program, "host_recurrence.h", at))))
+            return Recurrence(engine_kernels(recurrence_program()))
+
+        def experience(device: torch.device, warn: Callable[[str], None]) -> ExperienceKernels:
+            return ExperienceKernels(engine_kernels(experience_program()))
+
+        def engine_kernels(program: DeviceProgram) -> PretendedLauncher:
+            table = f"host_{program.name.partition('.')[0]}.h"
+            return self.launcher(built(program, lambda at: host_program(program, table, at)))
 
         def built(program: DeviceProgram, build: Callable[[Path], CudaLauncher]) -> CudaLauncher:
             key = str(hash((program.name, program.source)))
@@ -401,6 +408,7 @@ class PretendedGpu:
 
         patch.setattr(device_choice, "cuda_launcher", environments)
         patch.setattr(policy, "recurrence", recurrence)
+        patch.setattr(policy, "experience_kernels", experience)
 
 
 _BUILT: dict[str, CudaLauncher] = {}

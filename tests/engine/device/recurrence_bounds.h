@@ -1,38 +1,19 @@
 /* Runs every kernel of engine/kernels/recurrence.h on arrays of exactly the size that they are said to have, for a build
  * that finds what is read or written beside them. Put behind host_recurrence.h and host_driver.h. */
+#include "host_bounds.h"
+
 namespace {
-/* Zeros, with nothing of anybody's beside them. */
-template <class Value>
-struct Array {
-    Value *values;
-    explicit Array(int64_t count) : values(new Value[count]()) {}
-    ~Array() { delete[] values; }
-    operator Value *() const { return values; }
-};
-
-template <class Arguments>
-void launch(const char *name, const Arguments &arguments) {
-    void *function = nullptr, *given[] = {const_cast<Arguments *>(&arguments)};
-    int here = 0;
-    cuCtxSetCurrent(&here);
-    const unsigned blocks = (unsigned)((arguments.rows * arguments.hidden + DEVICE_THREADS - 1) / DEVICE_THREADS);
-    if (cuModuleGetFunction(&function, &here, name) ||
-        cuLaunchKernel(function, blocks, 1, 1, DEVICE_THREADS, 1, 1, 0, nullptr, given, nullptr)) {
-        __builtin_trap();
-    }
-}
-
 template <class Real>
 void run(int64_t steps, int64_t rows, int64_t hidden, const char *const (&names)[4]) {
     const int64_t step = rows * hidden, all = steps * step;
-    const Array<Real> gates(4 * step), output(step), carried(step), raw(3 * all), inputs(all), outputs(all), d_raw(3 * all);
+    const Array<Real> gates(4 * step), bias(4 * hidden), output(step), carried(step), raw(3 * all), inputs(all), outputs(all), d_raw(3 * all);
     const Array<float> cell(step), after(step), start(step), states(all);
     const Array<uint8_t> reset(rows), resets(steps * rows);
-    launch(names[0], LstmForward<Real>{gates, cell, reset, after, output, carried, reset, rows, hidden});
-    launch(names[0], LstmForward<Real>{gates, cell, nullptr, cell, output, nullptr, nullptr, rows, hidden});
-    launch(names[1], LstmBackward<Real>{gates, cell, reset, after, output, carried, reset, start, rows, hidden});
-    launch(names[2], MinGruForward<Real>{raw, inputs, start, resets, states, outputs, rows, hidden, steps});
-    launch(names[3], MinGruBackward<Real>{raw, inputs, start, resets, states, outputs, inputs, d_raw, rows, hidden, steps});
+    launch(names[0], step, LstmForward<Real>{gates, bias, cell, reset, after, output, carried, reset, rows, hidden});
+    launch(names[0], step, LstmForward<Real>{gates, nullptr, cell, nullptr, cell, output, nullptr, nullptr, rows, hidden});
+    launch(names[1], step, LstmBackward<Real>{gates, cell, reset, after, output, carried, reset, start, rows, hidden});
+    launch(names[2], step, MinGruForward<Real>{raw, inputs, start, resets, states, outputs, rows, hidden, steps});
+    launch(names[3], step, MinGruBackward<Real>{raw, inputs, start, resets, states, outputs, inputs, d_raw, rows, hidden, steps});
 }
 }  // namespace
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine import device_kernels, policy
 from engine import device_program as edge
-from engine import device_recurrence, policy
-from engine.device_recurrence import ARGUMENTS, THREADS, TYPES, Recurrence, recurrence, recurrence_program
+from engine.device_kernels import THREADS
+from engine.device_recurrence import ARGUMENTS, TYPES, Recurrence, recurrence, recurrence_program
 from engine.errors import DeviceError
 from engine.lstm import LSTM
 from engine.policy import Policy
@@ -221,7 +222,7 @@ def test_a_run_learns_the_same_with_the_kernels(
 def test_the_host_and_the_device_speak_of_the_same_kernels() -> None:
     program = recurrence_program()
     assert program.kernels == tuple(f"{kernel}_{real}" for kernel in ARGUMENTS for real in ("float32", "bfloat16"))
-    assert (program.threads, set(program.headers)) == (256, {"recurrence.h"})
+    assert (program.threads, set(program.headers)) == (256, {"device.h", "recurrence.h"})
     assert len(TYPES) == 2
     for arguments in ARGUMENTS.values():
         assert f"sizeof({arguments.__name__}<Bfloat16>) == {ctypes.sizeof(arguments)}" in program.source
@@ -251,7 +252,9 @@ def test_a_launch_has_a_thread_for_every_element() -> None:
     assert second[:2] == ("lstm_forward_float32", 1)
     assert (second[2].carried, second[2].reset, second[2].reset_next) == (None, None, None)
     wide = torch.zeros(1, 1).expand(2**16, 2**15)
-    with pytest.raises(DeviceError, match=r"^65,536 segments of 32768 units are more than a launch takes$"):
+    with pytest.raises(
+        DeviceError, match=r"^2,147,483,648 elements are more than a launch of lstm_forward_float32 takes$"
+    ):
         listening.lstm_forward(wide, wide, wide, wide)
 
 
@@ -283,7 +286,7 @@ class TestChoice:
             trial(Listener())
             return Listener()
 
-        monkeypatch.setattr(device_recurrence, "load_program", load)
+        monkeypatch.setattr(device_kernels, "load_program", load)
         assert recurrence(CUDA, pytest.fail) is not None
         assert tried == [(name, 0, 0) for name in recurrence_program().kernels]
         before = launches(kernels)

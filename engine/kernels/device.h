@@ -1,0 +1,38 @@
+/* What every kernel of the engine's for a device begins with.
+ *
+ * A kernel is an EACH_THREAD block, which on a device runs once in each thread; a host that defines the macro as a loop runs
+ * the same text.
+ */
+#ifndef ENGINE_DEVICE_H
+#define ENGINE_DEVICE_H
+
+#if defined(__CUDACC_RTC__)
+/* The run-time compiler has no standard headers. */
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef int int32_t;
+typedef long long int64_t;
+#endif
+
+#define DEVICE_THREADS 256
+
+#ifndef EACH_THREAD
+#define EACH_THREAD(thread) for (int thread = (int)threadIdx.x, once = 1; once; once = 0)
+#endif
+
+#define DEVICE_FN static __device__ __forceinline__
+
+/* The kernel `name`: `work(arguments, element)` in a thread for each of `count` elements, of which there are fewer than
+ * 2^31; `count` may speak of `arguments`. */
+#define DEVICE_KERNEL(name, work, Arguments, count)                                                               \
+    extern "C" __global__ void __launch_bounds__(DEVICE_THREADS) name(const Arguments arguments) {                \
+        EACH_THREAD(thread) {                                                                                     \
+            const int64_t element = (int64_t)blockIdx.x * DEVICE_THREADS + thread;                                \
+            if (element < (count)) {                                                                              \
+                work(arguments, (int)element);                                                                    \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+
+#endif
