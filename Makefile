@@ -51,7 +51,7 @@ test-python: $(STAMPS)/installed $(STAMPS)/developer
 
 # Tests of what runs on a GPU; without one each says that it was skipped.
 test-gpu: $(STAMPS)/installed $(STAMPS)/developer
-	$(BIN)/python -m pytest -m gpu -rs
+	$(BIN)/python -m pytest -m gpu -rs $(ARGS)
 
 bench: $(STAMPS)/installed
 	@$(BIN)/python -m c_envs.bench

@@ -16,6 +16,26 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """So that tests that need a GPU can be tried on a machine without one, before they meet one."""
+    parser.addoption("--pretend-gpu", action="store_true", help="run tests marked gpu on one that is not there")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pretended_gpu(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The GPU that is not there, where it is asked for."""
+    if not request.config.getoption("--pretend-gpu"):
+        yield
+        return
+    from tests.engine.device.pretended_gpu import PretendedGpu
+
+    gpu = PretendedGpu()
+    with pytest.MonkeyPatch.context() as patch:
+        gpu.install(patch, tmp_path_factory.mktemp("kernels"))
+        with gpu.here():
+            yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What is kept for a person is neither read nor changed, by programs that tests start either. To those the tests
@@ -44,7 +64,12 @@ def keep_denormals() -> Iterator[None]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that needs a GPU says so where there is none."""
-    if item.get_closest_marker("gpu") is None:
+    marker = item.get_closest_marker("gpu")
+    if marker is None:
+        return
+    if item.config.getoption("--pretend-gpu"):
+        if marker.kwargs.get("driver"):
+            pytest.skip("asks the driver of a GPU, which nobody pretends to have")
         return
     import torch  # seconds that only these tests are worth
 

@@ -28,18 +28,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
-from c_envs.device import DeviceProgram, device_program
-from engine import device_choice, policy
-from engine.device_experience import ExperienceKernels, experience_program
+import c_envs
+from c_envs.device import DeviceProgram
+from engine import device_kernels, device_program
 from engine.device_program import CudaLauncher
-from engine.device_recurrence import Recurrence, recurrence_program
-from tests.engine.device.host_device import host_launcher, host_program
+from tests.engine.device.host_device import host_program
 from tests.engine.device.tape import RANDOM, WAITS, Tape, launches
 
 CUDA = torch.device("cuda", 0)
 HOST = torch.device("cpu")
 GENERATOR = torch.Generator
-ENGINE = Path(device_choice.__file__).parent
+ENGINE = Path(device_program.__file__).parent
 
 
 class Wait(NamedTuple):
@@ -257,10 +256,6 @@ class PretendedGpu:
                 storage.copy_(saved)
         self.recorded.append(tape)
 
-    def launcher(self, inner: CudaLauncher) -> PretendedLauncher:
-        """A launcher whose kernels can be recorded."""
-        return PretendedLauncher(self, inner)
-
     def install(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         """Gives torch and the engine this GPU. `folder` is for kernels, which are built for the host."""
         self._install_tensors(patch)
@@ -363,10 +358,15 @@ class PretendedGpu:
             storages = {each.here.untyped_storage().data_ptr(): each.here.untyped_storage() for each in gpu.living}
             return sum(storage.nbytes() for storage in storages.values())
 
+        def reserved_bytes(device: object = None) -> int:
+            tapes = [*gpu.recorded, *([gpu.tape] if gpu.tape else [])]
+            return living_bytes() + sum(len(tape) for tape in tapes)  # a graph keeps something for itself
+
         for name, value in {
             "_lazy_init": lambda: None,
             "is_available": lambda: True,
             "device_count": lambda: 1,
+            "set_sync_debug_mode": lambda mode: None,
             "set_device": lambda device: None,
             "device": lambda device: contextlib.nullcontext(),
             "stream": lambda stream: contextlib.nullcontext(),
@@ -376,7 +376,7 @@ class PretendedGpu:
             "get_device_properties": lambda device=None: SimpleNamespace(uuid="none"),
             "mem_get_info": lambda device=None: (3 << 30, 4 << 30),
             "memory_allocated": living_bytes,
-            "memory_reserved": living_bytes,
+            "memory_reserved": reserved_bytes,
             "max_memory_allocated": living_bytes,
             "reset_peak_memory_stats": lambda device=None: None,
             "CUDAGraph": Graph,
@@ -387,28 +387,18 @@ class PretendedGpu:
             patch.setattr(torch.cuda, name, value)
 
     def _install_kernels(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
-        def environments(name: str, config: Mapping[str, object], device: torch.device) -> PretendedLauncher:
-            return self.launcher(built(device_program(name, config), lambda at: host_launcher(name, config, at)))
-
-        def recurrence(device: torch.device, warn: Callable[[str], None]) -> Recurrence:
-            return Recurrence(engine_kernels(recurrence_program()))
-
-        def experience(device: torch.device, warn: Callable[[str], None]) -> ExperienceKernels:
-            return ExperienceKernels(engine_kernels(experience_program()))
-
-        def engine_kernels(program: DeviceProgram) -> PretendedLauncher:
-            table = f"host_{program.name.partition('.')[0]}.h"
-            return self.launcher(built(program, lambda at: host_program(program, table, at)))
-
-        def built(program: DeviceProgram, build: Callable[[Path], CudaLauncher]) -> CudaLauncher:
+        def load(program: DeviceProgram, device: torch.device, trial: Callable[[Any], None]) -> PretendedLauncher:
             key = str(hash((program.name, program.source)))
             if key not in _BUILT:
-                _BUILT[key] = build(folder / key)
-            return _BUILT[key]
+                whose = program.name.partition(".")[0]
+                table = f"host_{'environments' if whose in c_envs.ENVIRONMENTS else whose}.h"
+                _BUILT[key] = host_program(program, table, folder / key)
+            launcher = PretendedLauncher(self, _BUILT[key])
+            trial(launcher)
+            return launcher
 
-        patch.setattr(device_choice, "cuda_launcher", environments)
-        patch.setattr(policy, "recurrence", recurrence)
-        patch.setattr(policy, "experience_kernels", experience)
+        for module in (device_program, device_kernels):
+            patch.setattr(module, "load_program", load)
 
 
 _BUILT: dict[str, CudaLauncher] = {}

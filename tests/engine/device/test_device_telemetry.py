@@ -233,7 +233,7 @@ def test_a_card_survives_the_socket() -> None:
     assert decode(Card | None, encode(card), "card") == card
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(driver=True)
 def test_this_machines_card_tells_its_temperature_and_load() -> None:
     made = CardProbe(torch.device("cuda", 0), seconds=0.5)
     made.start()

@@ -99,7 +99,7 @@ def test_a_cpu_has_no_launches() -> None:
     assert count_launches(pytest.fail, torch.device("cpu"), pytest.fail) is None
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(driver=True)
 def test_on_a_gpu_every_operation_is_a_launch() -> None:
     value = torch.zeros(100, device="cuda")
 

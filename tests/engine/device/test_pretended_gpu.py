@@ -248,6 +248,22 @@ def test_an_iteration_makes_the_host_wait_seldom(
         assert gpu.operations - before <= operations
 
 
+@pytest.mark.parametrize(("core", "most"), [("lstm", 9), ("mingru", 8), ("none", 8)])
+def test_a_step_of_the_rollout_is_few_launches(gpu: PretendedGpu, make: Make, core: str, most: int) -> None:
+    """Encoder 2, core, heads, action, environment, end of episode: each costs a GPU microseconds."""
+    sets = (f"policy.core={core}", "env.config.max_steps=1000")
+    counts = []
+    for horizon in (16, 32):
+        trainer = make(*sets, f"train.horizon={horizon}")
+        gpu.recorded.clear()
+        for _ in range(2):
+            trainer.collect()
+        (tape,) = gpu.recorded
+        counts.append(sum(tape.launched().values()))
+    assert (counts[1] - counts[0]) / 16 <= most
+    assert counts[0] <= 16 * most + 40
+
+
 def test_edits_while_it_learns(make: Make) -> None:
     trainer = make("replay.factor=0.5")
     trainer.iterate()

@@ -60,7 +60,7 @@ def test_bfloat16_is_as_near_to_float32_as_torchs_own_autocast(kernels: Recurren
     core.kernels = kernels
     found = outputs_and_gradients(core, *case, autocast=True)
     for place in (0, 1):
-        assert closeness(found[place], exact[place]) <= 1.5 * closeness(plain[place], exact[place]) <= 0.06
+        assert closeness(found[place], exact[place]) <= 1.5 * closeness(plain[place], exact[place]) <= 0.15
 
 
 @pytest.mark.parametrize("autocast", [False, True])
