@@ -27,11 +27,8 @@ def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
     together = torch.cat([tensors[index].reshape(-1).view(torch.uint8) for index in there])
     here = torch.empty(together.shape, dtype=torch.uint8, pin_memory=together.is_cuda)
     here.copy_(together)
-    at = 0
-    for index in there:
-        tensor = tensors[index]
-        found[index] = here[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
-        at += tensor.nbytes
+    for index, part in zip(there, torch.split(here, [tensors[index].nbytes for index in there]), strict=True):
+        found[index] = part.view(tensors[index].dtype).view(tensors[index].shape)
     return found
 
 

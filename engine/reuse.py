@@ -157,7 +157,10 @@ def _age_histogram(ages: Tensor) -> Histogram:
 def _by_age(ages: Tensor, clipped: Tensor) -> tuple[tuple[int, float], ...]:
     """Mean clip fraction of the draws from each of `AGES` up to the next; ages that nothing has are left out."""
     found = []
+    oldest = int(ages.max()) if len(ages) else -1
     for first, stop in zip(AGES, (*AGES[1:], 1 << 62), strict=True):
+        if first > oldest:
+            break
         these = (ages >= first) & (ages < stop)
         if bool(these.any()):
             found.append((first, float(clipped[these].mean())))
