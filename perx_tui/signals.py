@@ -33,8 +33,8 @@ class StopSignals:
         for signum, handler in (
             (signal.SIGINT, self._stop),
             (signal.SIGTERM, self._stop),
-            (signal.SIGUSR1, lambda *_: _start(self._save)),
-            (signal.SIGHUP, lambda *_: _start(self._hung_up)),
+            (signal.SIGUSR1, lambda *_: start(self._save)),
+            (signal.SIGHUP, lambda *_: start(self._hung_up)),
         ):
             previous = signal.getsignal(signum)
             if previous != signal.SIG_IGN:
@@ -52,9 +52,9 @@ class StopSignals:
         if self.received is not None:
             raise ForcedExit(signum)
         self.received = signum
-        _start(self._ask)
+        start(self._ask)
 
 
-def _start(request: Callable[[], object]) -> None:
-    """Call `request` from a thread of its own: the main thread may hold the session's lock at this moment."""
+def start(request: Callable[[], object]) -> None:
+    """Call `request`, for a signal, from a thread of its own: the main thread may hold the session's lock just then."""
     threading.Thread(target=request, name="signal-request", daemon=True).start()

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perx_tui import terminal
+from perx_tui import signals, terminal
 from perx_tui.commands import arguments as types
 from perx_tui.commands.train import ENDED_BY_SIGNAL, runs_option, summary
 from perx_tui.errors import UsageError
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     session = RemoteSession(folder)
     session.start()
     session.wait_until_met(MEETING_SECONDS)
-    signal.signal(signal.SIGUSR1, lambda *_: session.checkpoint())  # as it is for the run's own process
+    signal.signal(signal.SIGUSR1, lambda *_: signals.start(session.checkpoint))  # as it is for the run's own process
     look = session.profile.ui
     try:
         result = run_app(

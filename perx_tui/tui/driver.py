@@ -39,15 +39,14 @@ class TerminalDriver(LinuxDriver):
 
     Textual's own driver takes every SIGCONT for the end of a SIGTSTP. After a SIGSTOP, which cannot be caught, or a
     SIGCONT out of the blue it would start a second thread that reads keys, and remember the raw terminal as the one to
-    give back. A signal that comes while another one is handled waits for its end, for the same reason.
+    give back. And it does so amid whatever the signal interrupts: where that is the queue to the terminal, the handler
+    waits for the queue's lock, and the interrupted code, which holds it, for the handler. Here the loop does all that.
 
     A terminal that was made smaller and has its size again has lost what it showed. Textual sees no change where the
     sizes between come too quickly for it, and would draw only what changes later.
     """
 
     _suspended = False
-    _busy = False
-    _next: int | None = None
     _look: asyncio.Handle | None = None
     """The look at the size that is still to come."""
     _moved = _drawn = float("-inf")
@@ -135,36 +134,34 @@ class TerminalDriver(LinuxDriver):
             super().process_message(message)
 
     def _sigtstp_application(self, *arguments: Any) -> None:
-        self._one_by_one(signal.SIGTSTP, self._suspend)
+        if self._leaving:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            self._soon(self._suspend)
 
     def _sigcont_application(self, *arguments: Any) -> None:
-        self._one_by_one(signal.SIGCONT, self._continue)
+        if not self._suspended:
+            self._soon(self._renew)
+
+    @property
+    def _leaving(self) -> bool:
+        """The terminal is being given back, or soon will be. To do it a second time amid the first would wait for a
+        thread while it is waited for, without end; a terminal that goes away sends SIGCONT behind its SIGHUP."""
+        return bool(getattr(self._app, "leaving", False))
+
+    def _soon(self, handle: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(handle)
 
     def _suspend(self) -> None:
         self._suspended = True
-        super()._sigtstp_application()
-
-    def _continue(self) -> None:
-        if not self._suspended and self._key_thread is not None:
-            self.suspend_application_mode()
+        super()._sigtstp_application()  # comes back when the process is continued
         self._suspended = False
         super()._sigcont_application()
 
-    def _one_by_one(self, number: int, handle: Callable[[], None]) -> None:
-        if getattr(self._app, "leaving", False):
-            # The terminal is being given back, or soon will be. To do it a second time amid the first would wait for a
-            # thread while it is waited for, without end; a terminal that goes away sends SIGCONT behind its SIGHUP.
-            if number == signal.SIGTSTP:
-                os.kill(os.getpid(), signal.SIGSTOP)
+    def _renew(self) -> None:
+        if self._leaving:
             return
-        if self._busy:
-            self._next = number
-            return
-        self._busy = True
-        try:
-            handle()
-        finally:
-            self._busy = False
-        waiting, self._next = self._next, None
-        if waiting is not None:
-            os.kill(os.getpid(), waiting)
+        if self._key_thread is not None:
+            self.suspend_application_mode()
+        super()._sigcont_application()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from queue import Queue
+from types import SimpleNamespace
 
 import pytest
 from textual import constants, events
@@ -94,3 +98,68 @@ def test_the_thread_ends_with_the_terminal(reader: tuple[Reader, int]) -> None:
     os.close(here)
     driver.thread.join(5)
     assert not driver.thread.is_alive()
+
+
+class Stopped(TerminalDriver):
+    """A driver of which only the signals live. Giving the terminal back takes the queue's lock, as Textual's does."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._app = SimpleNamespace(leaving=False)  # type: ignore[assignment]
+        self._auto_restart = True
+        self._key_thread = threading.main_thread()
+        self.queue: Queue[str] = Queue()
+        self.done: list[str] = []
+
+    def suspend_application_mode(self) -> None:
+        self.queue.put("given back")
+        self.done.append("suspend")
+
+    def resume_application_mode(self) -> None:
+        self.done.append("resume")
+
+    def run(self) -> list[str]:
+        """What is done when the loop has its turn."""
+        self._loop.run_until_complete(asyncio.sleep(0))  # type: ignore[union-attr]
+        return self.done
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopped]:
+    """The driver, in a process that SIGSTOP stops for no time and that then hears SIGCONT."""
+    loop = asyncio.new_event_loop()
+    driver = Stopped(loop)
+
+    def kill(pid: int, number: int) -> None:
+        assert (pid, number) == (os.getpid(), signal.SIGSTOP)
+        driver.done.append("stop")
+        driver._sigcont_application()
+
+    monkeypatch.setattr(os, "kill", kill)
+    yield driver
+    loop.close()
+
+
+def test_a_stop_that_comes_amid_a_write_waits_for_its_end(stopped: Stopped) -> None:
+    """Law: a signal's handler takes no lock that the code it interrupts may hold."""
+    with stopped.queue.mutex:
+        stopped._sigtstp_application()
+        assert stopped.done == []
+    assert stopped.run() == ["suspend", "stop", "resume"]
+    assert stopped.run() == ["suspend", "stop", "resume"], "the SIGCONT that ended the stop sets up nothing again"
+
+
+def test_a_continuation_out_of_the_blue_sets_up_the_terminal_once(stopped: Stopped) -> None:
+    with stopped.queue.mutex:
+        stopped._sigcont_application()
+    assert stopped.run() == ["suspend", "resume"]
+
+
+@pytest.mark.parametrize(("signal_handler", "done"), [("_sigtstp_application", ["stop"]), ("_sigcont_application", [])])
+def test_whoever_is_about_to_leave_touches_the_terminal_no_more(
+    stopped: Stopped, signal_handler: str, done: list[str]
+) -> None:
+    stopped._app.leaving = True  # type: ignore[attr-defined]
+    handle: Callable[[], None] = getattr(stopped, signal_handler)
+    handle()
+    assert stopped.run() == done
