@@ -130,11 +130,12 @@ class Learner:
                 returns=batch.advantages + batch.values,
                 masks=batch.masks,
             )
-            loss, ratios, statistics = ppo_loss(logits.float(), values.float(), targets, settings.loss, count)
+            logits, values = logits.float(), values.float()
+            ends, slopes, ratios, statistics = self._objective(logits, values, targets, settings.loss, count)
             clock.lap("train/forward")
-            gradients = torch.autograd.grad(loss, self.parameters)
+            gradients = torch.autograd.grad(ends, self.parameters, slopes)
             clock.lap("train/backward")
-            return Piece(draw.segments[share], values.detach().float(), ratios, statistics, gradients)
+            return Piece(draw.segments[share], values.detach(), ratios, statistics, gradients)
 
         results = self._spread(len(draw.segments), piece, timer)
         gradients = [
@@ -168,6 +169,17 @@ class Learner:
             self.undo.take_back(unless=learned)
         timer.lap("train/optimizer")
         return concatenated([done.ratios for done in results], dim=1)
+
+    def _objective(
+        self, logits: Tensor, values: Tensor, targets: Targets, settings: LossSettings, count: Scalar
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None, Tensor, Tensor]:
+        """What autograd goes back from and with which gradients (None: with 1), the ratios and the statistics."""
+        kernels = self.policy.objective
+        if kernels is None:
+            loss, ratios, statistics = ppo_loss(logits, values, targets, settings, count)
+            return (loss,), None, ratios, statistics
+        found = kernels.ppo_loss(logits, values, targets, settings, count)
+        return (logits, values), (found.logits, found.values), found.ratios, found.statistics
 
     def _spread(
         self, segments: int, piece: Callable[[int, slice, PhaseTimer], Piece], timer: PhaseTimer

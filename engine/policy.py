@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.device_experience import ExperienceKernels, experience_kernels
+from engine.device_loss import LossKernels, loss_kernels
 from engine.device_recurrence import recurrence
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
@@ -35,6 +36,8 @@ class Policy(nn.Module):
         self.heads = nn.Linear(hidden, actions + 1)
         self.kernels: ExperienceKernels | None = None
         """What makes experience of this policy's on a GPU, where there are kernels for it."""
+        self.objective: LossKernels | None = None
+        """What computes the loss and its gradient there."""
 
     def initialize(self, generator: torch.Generator) -> None:
         """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
@@ -56,6 +59,7 @@ class Policy(nn.Module):
         device = self.encoder.weight.device
         on_gpu = fused and device.type == "cuda"
         self.kernels = experience_kernels(device, warn) if on_gpu else None
+        self.objective = loss_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
 

@@ -59,7 +59,7 @@ def test_one_wheel_serves_every_python_from_3_11(wheel: Path, names: list[str]) 
 def test_of_the_c_sources_the_wheel_holds_what_a_gpu_compiles_at_run_time(names: list[str]) -> None:
     headers = {header for environment in c_envs.ENVIRONMENTS for header in device_program(environment, {}).headers}
     assert {name for name in names if name.endswith((".c", ".h"))} == {
-        *(f"engine/kernels/{header}" for header in ("device.h", "experience.h", "recurrence.h")),
+        *(f"engine/kernels/{header}" for header in ("device.h", "experience.h", "loss.h", "recurrence.h")),
         *(f"c_envs/{header}" for header in headers),
     }
 

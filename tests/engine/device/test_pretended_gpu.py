@@ -227,7 +227,7 @@ def test_a_recorded_minibatch_is_of_few_launches(gpu: PretendedGpu, make: Make) 
     names = update.launched()
     for each in ("kernel", "aten::addmm_", "aten::mm.out", "aten::addcmul.out"):
         del names[each]  # as many as a segment has steps, or the engine's own
-    assert sum(names.values()) <= 300, names
+    assert sum(names.values()) <= 190, names
 
 
 @pytest.mark.parametrize(("sets", "waits", "operations"), [([], 3, 45), (["replay.factor=0.5"], 4, 80)])
