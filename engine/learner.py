@@ -66,7 +66,7 @@ class Learner:
         self.device = self.parameters[0].device
         self.deferred = self.device.type != "cpu" if deferred is None else deferred
         if self.deferred:
-            self.undo = Undo(optimizer.state())
+            self.undo = Undo(optimizer.held())
             self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
         self.totals = torch.zeros(len(STATISTICS) + 2, device=self.device)
         """Over the iteration's minibatches: sums of the statistics, sum of the gradient norms, the largest ratio."""

@@ -143,7 +143,7 @@ class Optimizer:
             groups.append(Group(members, muon, joint, first, second, decayed))
         return groups
 
-    def state(self) -> list[Tensor]:
+    def held(self) -> list[Tensor]:
         """All that a step changes, in as few tensors as hold it."""
         return [tensor for group in self.groups for tensor in (group.parameter, group.first, group.second)]
 

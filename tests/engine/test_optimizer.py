@@ -151,7 +151,7 @@ def test_joined_parameters_move_as_each_does_alone(core: str, muon: bool) -> Non
     for name, value in one.weights().items():
         torch.testing.assert_close(other.weights()[name], value, msg=lambda text, name=name: f"{name}: {text}")
     for optimizer in (one, other):
-        assert sum(tensor.numel() for tensor in optimizer.state()) == sum(
+        assert sum(tensor.numel() for tensor in optimizer.held()) == sum(
             tensor.numel() for tensor in optimizer.weights().values()
         )
 
