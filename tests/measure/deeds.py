@@ -295,6 +295,11 @@ def stop(soak: SoakedRun) -> str:
         screen.press("q")
         soak.expect_on(screen, "Stop with a checkpoint")
         screen.press("s")
+        if screen is not soak.screen and not soak.screen.hung_up:
+            # A viewer has stopped the run; its own screen stays with the last figures until somebody leaves it.
+            soak.expect_on(soak.screen, "training has been stopped")
+            soak.screen.go_home()
+            soak.screen.press("q")
         # Without its own screen the process prints a summary to nobody and ends as a stopped run does.
         soak.ended(0, saved=True)
     else:
