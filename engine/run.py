@@ -57,7 +57,8 @@ class Run:
         try:
             if self.folder is not None:
                 check_resumable(Profile.from_toml(self.folder.profile_toml, name=profile.name), profile)
-            telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents")
+            more = ", compiling kernels" if self.device.type == "cuda" else ""
+            telemetry.update(stage=f"building {profile.env.name} for {profile.env.agents:,} agents{more}")
             with advise(lambda: profile, lambda: None):
                 self.trainer = Trainer(
                     profile,
