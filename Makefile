@@ -23,7 +23,7 @@ CODE := c_envs engine perx_tui
 help:
 	@echo "make run      set up, then train breakout in the terminal (options in ARGS=\"...\")"
 	@echo "make test     set up, then run every check: lint, types, the C tests, the Python tests"
-	@echo "make test-gpu the tests that need a GPU; elsewhere they are skipped and say so"
+	@echo "make test-gpu the tests that need a GPU; elsewhere they are skipped, or tried with ARGS=--pretend-gpu"
 	@echo "make lint     format and lint checks, and the type checker"
 	@echo "make bench    how fast environments and training are on this machine"
 	@echo "make soak     an hour of training under pauses, edits, viewers, resizes, signals and kills (ARGS=\"--minutes 3\")"
