@@ -170,7 +170,7 @@ def test_what_crosses_is_told_apart_from_what_is_gathered(monkeypatch: pytest.Mo
     assert report.copied_bytes_per_step == report.gathered_bytes_per_step + 50
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(driver=True)
 def test_on_a_gpu_graphs_spare_the_host_launches() -> None:
     sets = [each for each in TINY if not each.startswith("train.device")]
     profile = Profile.load("breakout.toml", [*sets, "train.device=cuda", "env.agents=1024", "train.minibatch=4096"])

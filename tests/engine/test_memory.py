@@ -151,7 +151,7 @@ def test_the_parts_of_a_run_on_this_gpu_add_up_to_the_allocators_figure() -> Non
     trainer.close()
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(driver=True)
 def test_what_graphs_keep_on_this_gpu_is_what_the_allocator_holds_for_them() -> None:
     """A trainer's graphs and a large one beside them, against the allocator's list of segments."""
     device = torch.device("cuda", 0)
