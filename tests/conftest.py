@@ -28,10 +28,11 @@ def pretended_gpu(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         yield
         return
     from tests.engine.device.pretended_gpu import PretendedGpu
+    from tests.engine.device.pretended_torch import install
 
     gpu = PretendedGpu()
     with pytest.MonkeyPatch.context() as patch:
-        gpu.install(patch, tmp_path_factory.mktemp("kernels"))
+        install(gpu, patch, tmp_path_factory.mktemp("kernels"))
         with gpu.here():
             yield
 

@@ -27,6 +27,7 @@ from engine.trainer import Trainer
 from engine.viewing import ORDERS, view_segment
 from tests.engine.conftest import TINY, figures, wait_for
 from tests.engine.device.pretended_gpu import CUDA, OnDevice, PretendedGpu
+from tests.engine.device.pretended_torch import install
 from tests.engine.device.update_cases import EDITS, SCHEMES
 
 ON_GPU = [each for each in TINY if not each.startswith("train.device")] + ["train.device=cuda"]
@@ -42,7 +43,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, kernels: Path) -> Iterator[PretendedGpu]:
     made = PretendedGpu()
-    made.install(monkeypatch, kernels)
+    install(made, monkeypatch, kernels)
     with made.here():
         yield made
 
