@@ -53,7 +53,7 @@ class Served(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
-    def history(self, since: int = 0) -> list[Mapping[str, float]]: ...
+    def history(self, since: int = 0, limit: int | None = None) -> list[Mapping[str, float]]: ...
 
     def pause(self) -> None: ...
 
@@ -364,7 +364,7 @@ class ControlServer:
         if asked.do == "snapshot":
             return self._snapshot(viewer, asked.id, arguments["since"])
         if asked.do == "history":
-            rows = self._session.history(arguments["since"])
+            rows = self._session.history(arguments["since"], HISTORY_ROWS + 1)
             sent = [encode(row) for row in rows[:HISTORY_ROWS]]
             return _agree(asked.id, rows=sent, more=len(rows) > HISTORY_ROWS)
         if asked.do == "hello":

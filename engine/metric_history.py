@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -50,16 +51,15 @@ class MetricHistory:
         """The newest row, None where there is none."""
         return _row(*self._rows[-1]) if self._rows else None
 
-    def since(self, iteration: int = 0) -> list[Metrics]:
-        """The rows of the iterations after `iteration`, oldest first."""
-        found: list[Metrics] = []
+    def since(self, iteration: int = 0, limit: int | None = None) -> list[Metrics]:
+        """The rows of the iterations after `iteration`, oldest first: the first `limit` of them, or all.
+
+        A row takes ten times the memory that it has here: whoever wants many takes them in portions.
+        """
         # A copy made by C code holds the interpreter's lock: no append can come between.
-        for layout, values in reversed(list(self._rows)):
-            row = _row(layout, values)
-            if row["iteration"] <= iteration:
-                break
-            found.append(row)
-        return found[::-1]
+        rows = list(self._rows)
+        first = bisect_right(rows, iteration, key=_iteration)
+        return [_row(*each) for each in rows[first : None if limit is None else first + limit]]
 
     def drop_after(self, iteration: int) -> None:
         """Forgets the rows of the iterations after `iteration`."""
@@ -67,6 +67,11 @@ class MetricHistory:
             self._rows.pop()
             newest = self.newest()
             self._newest = int(newest["iteration"]) if newest is not None else 0
+
+
+def _iteration(row: tuple[_Layout, array[float]]) -> int:
+    layout, values = row
+    return next(int(value) for (key, _), value in zip(layout, values, strict=True) if key == "iteration")
 
 
 def _row(layout: _Layout, values: array[float]) -> Metrics:

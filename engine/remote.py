@@ -122,10 +122,10 @@ class RemoteSession:
         """The newest snapshot; never blocks."""
         return self._snapshot
 
-    def history(self, since: int = 0) -> list[Metrics]:
-        """Metrics of the iterations after `since`, oldest first: at most 20,000. Of a longer past every second,
-        fourth, ... iteration is kept."""
-        return self._history.since(since)
+    def history(self, since: int = 0, limit: int | None = None) -> list[Metrics]:
+        """Metrics of the iterations after `since`, oldest first: the first `limit` of them, or all of the 20,000 that
+        are kept at most. Of a longer past every second, fourth, ... iteration is kept."""
+        return self._history.since(since, limit)
 
     def renderer(self) -> c_envs.Renderer:
         """Draws the states that a Clip's frames hold."""

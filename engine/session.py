@@ -114,9 +114,10 @@ class TrainingSession:
             return self._telemetry.snapshot()
         return newest
 
-    def history(self, since: int = 0) -> list[Mapping[str, float]]:
-        """Metrics of the iterations after `since`, oldest first: at most 20,000, a resumed run's past included."""
-        return self._telemetry.history(since)
+    def history(self, since: int = 0, limit: int | None = None) -> list[Mapping[str, float]]:
+        """Metrics of the iterations after `since`, oldest first: the first `limit` of them, or all of the 20,000 that
+        are kept at most, a resumed run's past included."""
+        return self._telemetry.history(since, limit)
 
     def renderer(self) -> c_envs.Renderer:
         """Draws the states that a Clip's frames hold."""

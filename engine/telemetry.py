@@ -57,9 +57,9 @@ class Telemetry:
         """The newest snapshot."""
         return self._snapshot
 
-    def history(self, since: int = 0) -> list[Metrics]:
-        """Metrics of the iterations after `since`, oldest first."""
-        return self._history.since(since)
+    def history(self, since: int = 0, limit: int | None = None) -> list[Metrics]:
+        """Metrics of the iterations after `since`, oldest first: the first `limit` of them, or all."""
+        return self._history.since(since, limit)
 
     def update(self, **fields: Any) -> None:
         """Publishes a snapshot with other values in the given fields."""

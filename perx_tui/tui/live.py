@@ -46,7 +46,7 @@ Result = Literal["stopped", "headless", "finished", "failed", "hangup", "crashed
 _NOTICE_SECONDS = 4.0
 _HINT_SECONDS = 8.0
 _PENDING_SECONDS = 20.0
-_ROWS_A_TICK = 2000
+_ROWS_A_TICK = 1000
 """Iterations of history taken in at one refresh: a resumed run's past comes in slices that do not hold up a key."""
 
 
@@ -228,7 +228,7 @@ class LiveApp(App[Result]):
             # What was drawn of the iterations behind the checkpoint is no part of the run any more.
             self._rollbacks, self._history = snapshot.rollbacks, History()
         if snapshot.iteration > self._history.iteration:
-            self._history.feed(list(self.session.history(self._history.iteration))[:_ROWS_A_TICK])
+            self._history.feed(self.session.history(self._history.iteration, _ROWS_A_TICK))
         self._past.offer(snapshot)
         self._playback.offer(snapshot.clip, self._clock())
         self._show(snapshot)

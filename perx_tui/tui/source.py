@@ -48,8 +48,9 @@ class Session(Protocol):
     def snapshot(self) -> Snapshot:
         """The newest state of the run."""
 
-    def history(self, since: int = 0) -> Sequence[Any]:
-        """Metrics (mappings of key to number) of the iterations after `since`, oldest first."""
+    def history(self, since: int = 0, limit: int | None = None) -> Sequence[Any]:
+        """Metrics (mappings of key to number) of the iterations after `since`, oldest first: the first `limit`, or
+        all."""
 
     def pause(self) -> None:
         """Hold the trainer after the present minibatch."""

@@ -38,8 +38,8 @@ class FakeSession:
     def snapshot(self) -> Snapshot:
         return self.now
 
-    def history(self, since: int = 0) -> list[Any]:
-        return [row for row in self.rows if row["iteration"] > since]
+    def history(self, since: int = 0, limit: int | None = None) -> list[Any]:
+        return [row for row in self.rows if row["iteration"] > since][:limit]
 
     def set(self, key: str, value: object) -> None:
         self.profile = self.profile.with_value(key, value)

@@ -14,8 +14,10 @@ VALUES = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False))
 ROWS = st.lists(st.dictionaries(st.sampled_from("abcdef"), VALUES), max_size=30)
 
 
-@given(ROWS, st.integers(1, 20), st.integers(0, 35), st.integers(0, 35))
-def test_rows_come_back_as_they_went_in(rows: list[dict[str, Any]], limit: int, since: int, dropped: int) -> None:
+@given(ROWS, st.integers(1, 20), st.integers(0, 35), st.integers(0, 35), st.integers(0, 35))
+def test_rows_come_back_as_they_went_in(
+    rows: list[dict[str, Any]], limit: int, since: int, dropped: int, portion: int
+) -> None:
     """Whole numbers stay whole; the limit drops the oldest, `drop_after` the newest."""
     history = MetricHistory(limit)
     plain = [row | {"iteration": number} for number, row in enumerate(rows, start=1)]
@@ -24,6 +26,7 @@ def test_rows_come_back_as_they_went_in(rows: list[dict[str, Any]], limit: int, 
     assert len(history) == len(kept)
     assert history.newest() == (kept[-1] if kept else None)
     assert history.since(since) == [row for row in kept if row["iteration"] > since]
+    assert history.since(since, portion) == history.since(since)[:portion]
     assert [list(map(type, row.values())) for row in history.since()] == [list(map(type, r.values())) for r in kept]
 
     history.drop_after(dropped)
@@ -43,3 +46,16 @@ def test_a_row_of_eighty_metrics_takes_less_than_a_kilobyte() -> None:
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size / 2000 < 1000
+
+
+def test_a_portion_of_a_long_history_takes_no_memory_for_the_rest() -> None:
+    """A viewer that attaches late asks for portions; whole rows for all that is kept would be a hundred megabytes."""
+    history = MetricHistory()
+    for number in range(1, 20_001):
+        history.append({f"metric/{key}": number / 7 + key for key in range(40)} | {"iteration": number})
+    tracemalloc.start()
+    portions = [history.since(since, 200) for since in (0, 10_000, 19_900)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(len(portion), portion[0]["iteration"]) for portion in portions] == [(200, 1), (200, 10_001), (100, 19_901)]
+    assert peak < 4_000_000

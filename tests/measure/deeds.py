@@ -90,7 +90,7 @@ def pause(soak: SoakedRun) -> str:
         save(soak)
         soak.expect_state("paused")
     if screen and soak.random.random() < 0.5:
-        soak.expect_on(screen, "paused")  # until then the key would mean to pause
+        soak.expect_on(screen, "▌▌paused")  # until then the key would mean to pause; the log says "paused", too
         screen.press(" ")
     else:
         soak.control.resume()

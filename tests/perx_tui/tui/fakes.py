@@ -403,8 +403,8 @@ class FakeSession:
     def snapshot(self) -> Snapshot:
         return self.current
 
-    def history(self, since: int = 0) -> list[Mapping[str, float]]:
-        return [row for row in self.past if row["iteration"] > since]
+    def history(self, since: int = 0, limit: int | None = None) -> list[Mapping[str, float]]:
+        return [row for row in self.past if row["iteration"] > since][:limit]
 
     def pause(self) -> None:
         self._command("pause", state="paused", stage="")
