@@ -151,6 +151,12 @@ class SoakedRun:
         """From here on one process lives, and one viewer with it."""
         self.ledger.wait_for_iterations(1)
         self.resident = self.attach(float("inf"), "resident viewer")
+        # Memory for the largest screen is never given back: it is taken now, or it would look like growth.
+        for screen in self.screens:
+            size = screen.size
+            screen.resize(500, 200)
+            time.sleep(2)
+            screen.resize(*size)
 
     def finish(self) -> None:
         """Everybody leaves and the run is stopped."""
