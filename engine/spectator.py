@@ -106,7 +106,7 @@ class Spectator:
             thread = self._thread
             self._changed.notify_all()
         if thread is not None:
-            thread.join(5.0)
+            thread.join(30.0)  # on a busy machine a step may take seconds
 
     def direct(self, act: str, value: float | None = None) -> None:
         """Changes how it is played, for everybody who watches.
