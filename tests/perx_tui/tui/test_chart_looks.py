@@ -52,7 +52,7 @@ def test_a_dense_run_looks_as_it_did(snap_compare: Any) -> None:
 
     async def prepare(pilot: Pilot[Any]) -> None:
         await pilot.pause()
-        for _ in range(4):
+        for _ in range(6):
             clock.now += 2
             app.tick()
         await pilot.press("g", "slash", *"kl", "enter")
