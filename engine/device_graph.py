@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -74,6 +76,7 @@ class GraphedCall:
         # With the default mode a question to the driver from any other thread, such as one that reads the GPU's
         # temperature, would break the recording.
         with (
+            _garbage_kept(),
             torch.cuda.device(self.device),
             torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
         ):
@@ -84,3 +87,15 @@ class GraphedCall:
 
     def _unallocated(self) -> int:
         return torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+
+
+@contextlib.contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """No collection of garbage meanwhile: a graph that is freed by this thread while it records another spoils that."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
