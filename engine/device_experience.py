@@ -1,4 +1,4 @@
-"""Kernels that make experience on a GPU (engine/kernels/experience.h): actions, ends of episodes, advantages.
+"""Kernels that make experience on a GPU (engine/kernels/experience.h): heads, actions, ends of episodes, advantages.
 
 Each is one launch where torch would need a dozen a step, or one for each step.
 """
@@ -15,10 +15,17 @@ from c_envs.device import DeviceProgram
 from engine.device_environments import Launcher
 from engine.device_kernels import kernel_program, launch, layout, load_kernels
 
+HEADS_PARTS = 8
+"""Threads that share one output of the last layer (the macro of this name in experience.h)."""
 
-class ChooseActions(ctypes.Structure):
+
+class Heads(ctypes.Structure):
     """The struct of this name in experience.h; so with those below."""
 
+    _fields_ = layout("inputs weight bias outputs", "rows width choices")
+
+
+class ChooseActions(ctypes.Structure):
     _fields_ = layout("logits value step uniform actions logprobs values", "rows choices stride value_stride agents")
 
 
@@ -31,6 +38,7 @@ class Advantages(ctypes.Structure):
 
 
 ARGUMENTS: dict[str, type[ctypes.Structure]] = {
+    "heads": Heads,
     "choose_actions": ChooseActions,
     "end_step": EndStep,
     "advantages": Advantages,
@@ -50,6 +58,28 @@ class ExperienceKernels:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
+
+    def heads(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Outputs [N, A] of a linear layer of few outputs: inputs [N, H], weight [A, H], bias [A], all contiguous.
+
+        In float32 to the last bit, whatever `train.precision` rounds other products to.
+        """
+        rows, width = inputs.shape
+        outputs = torch.empty(rows, len(bias), device=inputs.device)
+        launch(
+            self._launcher,
+            "heads",
+            Heads,
+            outputs.numel() * HEADS_PARTS,
+            inputs=inputs,
+            weight=weight,
+            bias=bias,
+            outputs=outputs,
+            rows=rows,
+            width=width,
+            choices=len(bias),
+        )
+        return outputs
 
     def choose_actions(
         self,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.device_experience import ExperienceKernels, experience_kernels
+from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
 from engine.device_recurrence import recurrence
 from engine.feedforward import FeedForward
@@ -71,7 +72,7 @@ class Policy(nn.Module):
         """One step for [N, D] observations: logits [N, A], values [N] and the next state."""
         encoded = functional.relu(self.encoder(observations))
         output, following = self.core.step(encoded, state)
-        heads = self.heads(output)
+        heads = self._heads(output)
         return heads[:, : self.actions], heads[:, self.actions], following
 
     def unroll(self, observations: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> tuple[Tensor, Tensor]:
@@ -86,9 +87,18 @@ class Policy(nn.Module):
         # In float32 under autocast, too: what is learned from are differences of logits and of values, and near 50 two
         # neighbours in bfloat16 are 0.25 apart.
         with torch.autocast(output.device.type, enabled=False):
-            heads = self.heads(output.reshape(steps * segments, self.hidden).float()).view(steps, segments, -1)
-        logits, values = heads.split((self.actions, 1), dim=-1)
+            heads = self._heads(output.reshape(steps * segments, self.hidden).float())
+        logits, values = torch.split(heads.view(steps, segments, -1), [self.actions, 1], dim=-1)
         return logits, values.squeeze(-1)
+
+    def _heads(self, output: Tensor) -> Tensor:
+        """The last layer for outputs [N, hidden] of the core: logits and value [N, A + 1]."""
+        if self.kernels is None:
+            heads: Tensor = self.heads(output)
+        else:
+            weights = self.heads.weight, self.heads.bias
+            heads = DeviceHeads.apply(output, *weights, self.kernels)  # type: ignore[no-untyped-call]
+        return heads
 
     def parameter_count(self) -> int:
         """Number of trainable numbers."""

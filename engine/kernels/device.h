@@ -1,7 +1,7 @@
 /* What every kernel of the engine's for a device begins with.
  *
- * A kernel is an EACH_THREAD block, which on a device runs once in each thread; a host that defines the macro as a loop runs
- * the same text.
+ * A kernel is a row of EACH_THREAD blocks with BARRIERs between them, each of which on a device runs once in each thread; a
+ * host that defines the first macro as a loop and the second as nothing runs the same text.
  */
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
@@ -19,6 +19,10 @@ typedef long long int64_t;
 
 #ifndef EACH_THREAD
 #define EACH_THREAD(thread) for (int thread = (int)threadIdx.x, once = 1; once; once = 0)
+#endif
+
+#ifndef BARRIER
+#define BARRIER() __syncthreads()
 #endif
 
 #define DEVICE_FN static __device__ __forceinline__

@@ -1,10 +1,51 @@
-/* Kernels that make experience on a device: what an agent does, what the end of its episode does to its memory, and what
+/* Kernels that make experience on a device: what the policy's last layer says, what an agent does, what the end of its episode does to its memory, and what
  * the advantages of its steps are. engine/device_experience.py launches them; the formulas are those of
  * engine/collector.py (draw_actions), engine/cut_episodes.py and engine/advantages.py. Every array is row-major. */
 #ifndef ENGINE_EXPERIENCE_H
 #define ENGINE_EXPERIENCE_H
 
 #include "device.h"
+
+/* A linear layer of few outputs: a product so narrow that a library for matrices is slow at it. */
+struct Heads {
+    const float *inputs; /* [rows, width] */
+    const float *weight; /* [choices, width] */
+    const float *bias;   /* [choices] */
+    float *outputs;      /* [rows, choices] out */
+    int64_t rows, width, choices;
+};
+
+/* Threads that share the sum of one output: neighbours read neighbours. */
+#define HEADS_PARTS 8
+
+extern "C" __global__ void __launch_bounds__(DEVICE_THREADS) heads(const Heads of) {
+    __shared__ float sums[DEVICE_THREADS];
+    const int64_t first = (int64_t)blockIdx.x * (DEVICE_THREADS / HEADS_PARTS), elements = of.rows * of.choices;
+    EACH_THREAD(thread) {
+        const int64_t element = first + thread / HEADS_PARTS;
+        float sum = 0.0f;
+        if (element < elements) {
+            const float *const inputs = of.inputs + element / of.choices * of.width;
+            const float *const weight = of.weight + element % of.choices * of.width;
+#pragma unroll 4
+            for (int k = thread % HEADS_PARTS; k < (int)of.width; k += HEADS_PARTS) {
+                sum += inputs[k] * weight[k];
+            }
+        }
+        sums[thread] = sum;
+    }
+    BARRIER();
+    EACH_THREAD(thread) {
+        const int64_t element = first + thread / HEADS_PARTS;
+        if (thread % HEADS_PARTS == 0 && element < elements) {
+            float sum = of.bias[element % of.choices];
+            for (int part = 0; part < HEADS_PARTS; part++) {
+                sum += sums[thread + part];
+            }
+            of.outputs[element] = sum;
+        }
+    }
+}
 
 /* Actions of a step by inverse CDF. The arrays but the first two are rows of the rollout buffer: those of step *step, which
  * lie `agents` elements behind those of the step before; a null pointer: those of step 0. */

@@ -8,6 +8,7 @@ void run(int64_t steps, int64_t rows, int64_t choices, int64_t parts, int64_t hi
     const Array<float> heads(rows * stride), uniform(all), logprobs(all), values(all), rewards(all), ratios(all),
         final_values(all), bootstrap(rows), out(all), state(memory), cut_state(memory);
     const Array<int32_t> actions(all);
+    const Array<float> inputs(rows * hidden), weight(stride * hidden), bias(stride), outputs(rows * stride);
     const Array<uint8_t> terminals(rows), truncations(rows), done(all);
     const Array<int64_t> step(1), cut_at(rows);
     const Array<double> settings(4);
@@ -15,6 +16,7 @@ void run(int64_t steps, int64_t rows, int64_t choices, int64_t parts, int64_t hi
     for (int64_t row = 0; row < rows; row++) {
         terminals[row] = row % 2, truncations[row] = row % 3 == 0;
     }
+    launch("heads", rows * stride * HEADS_PARTS, Heads{inputs, weight, bias, outputs, rows, hidden, stride});
     launch("choose_actions", rows, ChooseActions{heads, heads + choices, step, uniform, actions, logprobs, values, rows,
                                                  choices, stride, stride, rows});
     launch("choose_actions", rows, ChooseActions{heads, heads + choices, nullptr, uniform, actions, logprobs, values, rows,

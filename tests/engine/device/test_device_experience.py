@@ -11,11 +11,19 @@ from typing import NamedTuple
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from engine.advantages import AdvantageSettings, torch_advantages
 from engine.collector import draw_actions
 from engine.cut_episodes import note_cuts
-from engine.device_experience import ARGUMENTS, ExperienceKernels, experience_kernels, experience_program
+from engine.device_experience import (
+    ARGUMENTS,
+    HEADS_PARTS,
+    ExperienceKernels,
+    experience_kernels,
+    experience_program,
+)
+from engine.device_heads import DeviceHeads
 from tests.engine.device.host_device import build, host_program
 
 DEVICES = [pytest.param("cpu", id="host"), pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -55,6 +63,26 @@ def choose(place: Place, heads: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor
 
 def chance(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("rows", [1, 31, 2000])
+@pytest.mark.parametrize(("width", "outputs"), [(1, 2), (7, 5), (64, 1), (128, 4), (200, 19)])
+def test_heads_are_those_of_torch(place: Place, rows: int, width: int, outputs: int) -> None:
+    drawn = chance(width)
+    inputs, weight, bias, slope = (
+        torch.randn(*size, generator=drawn) for size in ((rows, width), (outputs, width), (outputs,), (rows, outputs))
+    )
+    given = [each.requires_grad_() for each in place.put(inputs, weight, bias)]
+    found: Tensor = DeviceHeads.apply(*given, place.kernels)  # type: ignore[no-untyped-call]
+    exact = [each.detach().double().requires_grad_() for each in (inputs, weight, bias)]
+    expected = functional.linear(*exact)
+    torch.testing.assert_close(found.cpu().double(), expected, atol=1e-5, rtol=1e-5)
+    found.backward(*place.put(slope))  # type: ignore[no-untyped-call]
+    expected.backward(slope.double())  # type: ignore[no-untyped-call]
+    for one, other in zip(given, exact, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad.cpu().double(), other.grad, atol=3e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("choices", [1, 2, 3, 18])
@@ -170,6 +198,7 @@ def test_nothing_is_read_or_written_beside_the_arrays(tmp_path: Path) -> None:
 def test_the_host_and_the_device_speak_of_the_same_kernels(place: Place) -> None:
     program = experience_program()
     assert program.kernels == tuple(ARGUMENTS)
+    assert f"#define HEADS_PARTS {HEADS_PARTS}\n" in program.headers["experience.h"]
     for arguments in ARGUMENTS.values():
         assert f"sizeof({arguments.__name__}) == {ctypes.sizeof(arguments)}" in program.source
     place.kernels.try_all()  # on nothing they do nothing
