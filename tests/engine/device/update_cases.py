@@ -23,9 +23,10 @@ def learned(trainer: Trainer) -> dict[str, Tensor]:
 
 
 def assert_alike(recorded: Trainer, plain: Trainer) -> None:
+    """But for rounding, which Muon makes larger: a step that its product has not decided is of unit size, too."""
     for name, value in learned(plain).items():
         torch.testing.assert_close(
-            learned(recorded)[name], value, rtol=1e-3, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
+            learned(recorded)[name], value, rtol=1e-3, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
         )
 
 
