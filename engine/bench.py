@@ -164,7 +164,7 @@ def run_bench(
         sides.extend(_Side(each, device, tell) for each in profiles)
         threads, steps = sides[0].trainer.workers.count, sides[0].trainer.steps_per_iteration
         tell("measuring the matrix-multiply rate")
-        kind = getattr(torch, profile.train.precision)
+        kind = torch.bfloat16 if profile.train.precision == "bfloat16" else torch.float32  # tf32 is a way to multiply
         rate = gemm_rate(device, threads, kind)
         turns = "" if compare is None else f", by turns with {compare} ones"
         tell(f"{repeats} iterations of {steps:,} steps after {WARM_UP[device.type]} to warm up{turns}")

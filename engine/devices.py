@@ -22,6 +22,14 @@ def resolve_device(wanted: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def use_precision(precision: str) -> None:
+    """Sets how this process's GPU multiplies float32 matrices: in "float32", or else with factors rounded to TF32.
+
+    Under "bfloat16", too: products that stay in float32 there need not be finer than those that do not.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
+
+
 def worker_count(wanted: int, agents: int) -> int:
     """Threads that share the agents on a CPU: `wanted`, or as many as there are cores (0), each with enough to do."""
     return max(1, min(wanted or available_cores(), agents // LEAST_ROWS or 1))

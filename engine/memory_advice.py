@@ -63,7 +63,7 @@ def _knobs(profile: Profile, on_gpu: bool) -> tuple[list[str], list[str]]:
     if replay.factor > 0:
         live.append(f"replay.factor (now {replay.factor:g})")
     if on_gpu:
-        better = '"bfloat16" halves the activations' if train.precision == "float32" else "the smaller one already"
+        better = '"bfloat16" halves the activations' if train.precision != "bfloat16" else "the smaller one already"
         live.append(f'train.precision (now "{train.precision}", {better})')
     fixed = [
         f"env.agents (now {profile.env.agents})",

@@ -22,7 +22,7 @@ from engine.crossing import all_to_host
 from engine.device_choice import make_batch, make_collector
 from engine.device_environments import DeviceBatch
 from engine.device_update import DeviceUpdate
-from engine.devices import worker_count
+from engine.devices import use_precision, worker_count
 from engine.guard import Guard, MinibatchFault
 from engine.learner import Learner
 from engine.optimizer import Optimizer, OptimizerSettings
@@ -79,6 +79,7 @@ class Trainer:
         threads = worker_count(train.threads, env.agents) if on_cpu else 1
         if not on_cpu:
             torch.cuda.set_device(device)  # streams, events and graphs are those of the thread's current device
+            use_precision(train.precision)
         self.workers = Workers(threads)
         self.batch = make_batch(profile, device, warn)
         seeds = torch.Generator().manual_seed(train.seed)

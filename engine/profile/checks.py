@@ -206,11 +206,11 @@ def check_agreement(settings: Settings, device: str) -> Iterator[Problem]:
             'needs the network on a GPU: write train.device = "cuda", too, or this key below [on.cuda.env]',
             '"cuda"',
         )
-    if train.precision == "bfloat16" and device == "cpu" and train.device in ("auto", "cpu"):
+    if train.precision != "float32" and device == "cpu" and train.device in ("auto", "cpu"):
         yield Problem(
             ("train", "precision"),
             "needs a GPU: write it below [on.cuda.train], where it does not reach the CPU",
-            '"bfloat16"',
+            f'"{train.precision}"',
         )
 
 

@@ -139,8 +139,9 @@ class TrainSection(Section):
     weight_decay: float = option(
         0.0, low=0, high=1, live=True, help="decoupled weight decay, times the learning rate a step; 0: off"
     )
-    precision: Literal["float32", "bfloat16"] = option(
-        "float32", help="number format of the network's matrix products; bfloat16 needs a GPU"
+    precision: Literal["float32", "tf32", "bfloat16"] = option(
+        "float32",
+        help="the network's matrix products; tf32 (11 bits) and bfloat16 (8) need a GPU's tensor cores",
     )
     fused: bool = option(True, help="fused kernels for the core; false: the same by torch operations, much slower")
     graphs: bool = option(

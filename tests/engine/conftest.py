@@ -22,6 +22,7 @@ TINY = [
     "policy.hidden=16",
     "train.threads=1",
     "train.device=cpu",
+    "train.precision=float32",
     "run.checkpoint_every=1000",
 ]
 

@@ -118,7 +118,7 @@ def test_a_run_learns_the_same_with_the_kernels(core: str, precision: str) -> No
     def make(*more: str) -> Trainer:
         return Trainer(Profile.load("breakout.toml", [*sets, *more]).for_device("cuda"), DEVICE, warn=pytest.fail)
 
-    trainers = [make(f"train.precision={precision}"), make("train.fused=false")]
+    trainers = [make(f"train.precision={precision}"), make("train.precision=float32", "train.fused=false")]
     assert [getattr(trainer.policy.core, "kernels", None) is not None for trainer in trainers] == [True, False]
     bound = 1e-3 if precision == "float32" else 0.1
     found, plain = (trainer.iterate().metrics for trainer in trainers)

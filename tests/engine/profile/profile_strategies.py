@@ -99,7 +99,7 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
     train["minibatch"] = horizon * draw(st.integers(1, agents))
     train["warmup"] = draw(st.integers(0, train.get("total_steps", 30_000_000)))
     if train.get("device", "auto").startswith("cuda"):
-        train["precision"] = draw(st.sampled_from(["float32", "bfloat16"]))
+        train["precision"] = draw(st.sampled_from(["float32", "tf32", "bfloat16"]))
         tree["env"]["device"] = draw(st.sampled_from(["auto", "cpu", "cuda"]))
     variants = {}
     may_differ = [field for field in free if field.key not in {"train.device", "train.total_steps"}]
