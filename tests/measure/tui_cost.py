@@ -29,8 +29,9 @@ BEGUN = 120.0
 
 
 def command(arguments: argparse.Namespace, name: str, *more: str) -> list[str]:
-    """A run of the profile."""
-    return [sys.executable, "-m", "perx_tui", "--profile", arguments.profile, "--name", name, *more]
+    """A run of the profile that does not come to its end meanwhile."""
+    endless = ("--steps", "1000000000000")
+    return [sys.executable, "-m", "perx_tui", "--profile", arguments.profile, "--name", name, *endless, *more]
 
 
 def size(text: str) -> tuple[int, int]:

@@ -23,11 +23,17 @@ def learned(trainer: Trainer) -> dict[str, Tensor]:
 
 
 def assert_alike(recorded: Trainer, plain: Trainer) -> None:
-    """But for rounding, which Muon makes larger: a step that its product has not decided is of unit size, too."""
+    """But for rounding. Weight matrices are compared as a whole: Muon takes a step of unit size in directions that
+    hardly any gradient points to, and there rounding decides."""
+    found = learned(recorded)
     for name, value in learned(plain).items():
-        torch.testing.assert_close(
-            learned(recorded)[name], value, rtol=1e-3, atol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        if name in plain.optimizer.weights() and value.ndim == 2:
+            distance, size = (float(torch.linalg.matrix_norm(each)) for each in (found[name] - value, value))
+            assert distance <= 2e-3 * size + 1e-6, (name, distance, size)
+        else:
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-3, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 def assert_iterate_alike(pair: Pair, times: int = 1) -> None:
