@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 
 from c_envs.info import check, spec
@@ -47,7 +47,8 @@ class DeviceLayout(ctypes.Structure):
 class DeviceProgram:
     """What the compiler is given: `source`, and the text of each header that it includes by its name.
 
-    What comes out has the `kernels`, whose blocks have `threads` threads.
+    What comes out has the `kernels`, whose blocks have `threads` threads; those in `shared` also have so many bytes of
+    memory of their own. A GPU of less than compute capability `capability` lacks what they are made of.
     """
 
     name: str
@@ -56,6 +57,8 @@ class DeviceProgram:
     options: tuple[str, ...] = OPTIONS
     kernels: tuple[str, ...] = KERNELS
     threads: int = THREADS
+    shared: Mapping[str, int] = field(default_factory=dict)
+    capability: tuple[int, int] = (0, 0)
 
 
 def device_program(name: str, config: Mapping[str, object]) -> DeviceProgram:

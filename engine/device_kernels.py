@@ -23,6 +23,10 @@ Kernels = TypeVar("Kernels")
 THREADS = 256
 """Threads of a block, each of which computes one element (DEVICE_THREADS in device.h)."""
 
+OPTIONS = ("--std=c++17", "--prec-div=false")
+"""What the compiler is told. Nothing here is held to bits: products may be contracted, and a quotient may be off in its
+last place, which spares every division a branch that a thread would wait at."""
+
 
 def layout(pointers: str, numbers: str) -> list[tuple[str, type[ctypes.c_void_p] | type[ctypes.c_int64]]]:
     """The fields of a structure by their names."""
@@ -33,39 +37,49 @@ def layout(pointers: str, numbers: str) -> list[tuple[str, type[ctypes.c_void_p]
 
 
 def kernel_program(
-    header: str, arguments: Mapping[str, type[ctypes.Structure]], sizes: Mapping[str, int]
+    header: str, arguments: Mapping[str, type[ctypes.Structure]], sizes: Mapping[str, int], *more: str
 ) -> DeviceProgram:
     """`header` of engine/kernels as a program for the run-time compiler, with the kernels that `arguments` names.
 
-    `sizes` has the bytes that the host passes for each struct of the header, by its name there.
-
-    Nothing here is held to bits: products may be contracted, and a quotient may be off in its last place, which spares
-    every division a branch that a thread would wait at.
+    `sizes` has the bytes that the host passes for each struct of the header, by its name there; it includes the headers
+    `more` beside device.h.
     """
     checks = "".join(
         f'static_assert(sizeof({name}) == {size}, "the host passes as many bytes");\n' for name, size in sizes.items()
     )
-    texts = resources.files("engine").joinpath("kernels")
     return DeviceProgram(
         name=f"{header.partition('.')[0]}.cu",
         source=f"""#include "{header}"
 {checks}static_assert(DEVICE_THREADS == {THREADS}, "blocks have as many threads as are launched");
 """,
-        headers={name: texts.joinpath(name).read_text("utf-8") for name in ("device.h", header)},
-        options=("--std=c++17", "--prec-div=false"),
+        headers=headers("device.h", *more, header),
+        options=OPTIONS,
         kernels=tuple(arguments),
         threads=THREADS,
     )
 
 
+def headers(*names: str) -> dict[str, str]:
+    """The text of each of these headers of engine/kernels."""
+    texts = resources.files("engine").joinpath("kernels")
+    return {name: texts.joinpath(name).read_text("utf-8") for name in names}
+
+
 def launch(
-    launcher: Launcher, kernel: str, arguments: type[ctypes.Structure], elements: int, **values: Tensor | int | None
+    launcher: Launcher,
+    kernel: str,
+    arguments: type[ctypes.Structure],
+    elements: int,
+    a_block: int = THREADS,
+    /,
+    **values: Tensor | int | None,
 ) -> None:
-    """Queues `kernel` with a thread for each element on torch's current stream; a tensor is passed as its address."""
+    """Queues `kernel` on torch's current stream, with a block for every `a_block` elements; a tensor is passed as its
+    address."""
     if elements >= 2**31:
         raise DeviceError(f"{elements:,} elements are more than a launch of {kernel} takes")
     given = {name: value.data_ptr() if isinstance(value, Tensor) else value for name, value in values.items()}
-    launcher.launch(kernel, max(1, -(-elements // THREADS)), arguments(**given))
+    launcher.launch(kernel, max(1, -(-elements // a_block)), arguments(**given))
 
 
 def load_kernels(

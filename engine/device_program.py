@@ -24,6 +24,8 @@ Load = Callable[[str], Any]
 
 DRIVER = "libcuda.so.1"
 _LOG_LINES = 40
+_DYNAMIC_SHARED_BYTES = 8
+"""CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES: what a block may ask for; without it, 48 KB."""
 
 
 class Compiler:
@@ -80,7 +82,8 @@ class Compiler:
 class CudaLauncher:
     """The kernels of one program, loaded into the context of torch's current device; `Launcher` of a `DeviceBatch`.
 
-    `stream` gives the address of the stream to launch on; a block has `threads` threads.
+    `stream` gives the address of the stream to launch on; a block has `threads` threads, and of a kernel in `shared` so
+    many bytes of memory.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class CudaLauncher:
         stream: Callable[[], int],
         kernels: Sequence[str] = KERNELS,
         threads: int = THREADS,
+        shared: Mapping[str, int] | None = None,
     ) -> None:
         self._driver, self._stream, self._threads = driver, stream, ctypes.c_uint(threads)
+        self._shared = shared or {}
         self._context, self._thread = ctypes.c_void_p(), threading.local()
         self._check("cuCtxGetCurrent", driver.cuCtxGetCurrent(ctypes.byref(self._context)))
         self._module = ctypes.c_void_p()
@@ -102,6 +107,10 @@ class CudaLauncher:
             found = driver.cuModuleGetFunction(ctypes.byref(kernel), self._module, name.encode())
             self._check(f"cuModuleGetFunction({name})", found)
             self._kernels[name] = kernel
+            if name in self._shared:
+                size = self._shared[name]
+                granted = driver.cuFuncSetAttribute(kernel, ctypes.c_int(_DYNAMIC_SHARED_BYTES), ctypes.c_int(size))
+                self._check(f"cuFuncSetAttribute({name}, {size:,} bytes of memory for a block)", granted)
 
     def launch(self, kernel: str, blocks: int, *arguments: ctypes.Structure | ctypes.c_int64 | ctypes.c_uint64) -> None:
         """Queues the kernel on the stream. The driver copies the arguments before it returns."""
@@ -110,7 +119,7 @@ class CudaLauncher:
             self._check("cuCtxSetCurrent", self._driver.cuCtxSetCurrent(self._context))
             self._thread.ready = True
         addresses = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(each) for each in arguments))
-        one, none = ctypes.c_uint(1), ctypes.c_uint(0)
+        one = ctypes.c_uint(1)
         code = self._driver.cuLaunchKernel(
             self._kernels[kernel],
             ctypes.c_uint(blocks),
@@ -119,7 +128,7 @@ class CudaLauncher:
             self._threads,
             one,
             one,
-            none,
+            ctypes.c_uint(self._shared.get(kernel, 0)),
             ctypes.c_void_p(self._stream()),
             addresses,
             None,
@@ -153,6 +162,11 @@ def load_program(program: DeviceProgram, device: torch.device, trial: Callable[[
     except OSError as error:
         raise DeviceError(f"the GPU's driver cannot be called: {error}") from None
     major, minor = torch.cuda.get_device_capability(device)
+    if (major, minor) < program.capability:
+        needed = ".".join(str(part) for part in program.capability)
+        raise DeviceError(
+            f"{program.name} needs a GPU of compute capability {needed} or newer, this one has {major}.{minor}"
+        )
     code = compiler.compile(program, f"sm_{major}{minor}")
     with torch.cuda.device(device):
         # A context is current in a thread once torch has used the device there.
@@ -163,6 +177,7 @@ def load_program(program: DeviceProgram, device: torch.device, trial: Callable[[
             lambda: torch.cuda.current_stream(device).cuda_stream,
             kernels=program.kernels,
             threads=program.threads,
+            shared=program.shared,
         )
         trial(launcher)
         torch.cuda.synchronize(device)

@@ -54,7 +54,7 @@ def recurrence_program() -> DeviceProgram:
         for real in ("float", "Bfloat16")
     }
     kernels = {f"{kernel}_{real}": each for kernel, each in ARGUMENTS.items() for real in TYPES.values()}
-    return kernel_program("recurrence.h", kernels, sizes)
+    return kernel_program("recurrence.h", kernels, sizes, "real.h")
 
 
 class Recurrence:

@@ -7,6 +7,7 @@ likewise: here on the CPU, in engine/device_unroll.py on a GPU.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from torch.nn import functional
 
 from engine import _kernels
 from engine.device_recurrence import Recurrence
-from engine.device_unroll import DeviceLSTM, step_kernels, unroll_kernels
+from engine.device_scan import LstmScan
+from engine.device_unroll import DeviceLSTM, lstm_recurrence, step_kernels, unroll_kernels
 
 
 class LSTM(nn.Module):
@@ -34,6 +36,8 @@ class LSTM(nn.Module):
         """Use the C kernels where the tensors are on the CPU, and `kernels`; False is the plain path everywhere."""
         self.kernels: Recurrence | None = None
         """Those of the GPU that the parameters are on, once `Policy.use_fused` has made them."""
+        self.scans: Mapping[torch.dtype, LstmScan] = {}
+        """Those that take a whole segment at once there, by the type of the products."""
         for layer in range(layers):
             self.register_parameter(f"weight_ih_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
             self.register_parameter(f"weight_hh_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
@@ -77,8 +81,9 @@ class LSTM(nn.Module):
         for layer in range(self.layers):
             kernels = unroll_kernels(self, inputs)
             if kernels is not None:
+                recurrence = lstm_recurrence(kernels, self.scans, inputs)
                 inputs = DeviceLSTM.apply(  # type: ignore[no-untyped-call]
-                    inputs, *self.weights(layer), state[layer], resets, kernels
+                    inputs, *self.weights(layer), state[layer], resets, recurrence
                 )
             elif self.fused and inputs.device.type == "cpu" and inputs.dtype == torch.float32:
                 workspace = self._workspace(part, layer, inputs.shape[0], inputs.shape[1])

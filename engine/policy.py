@@ -12,6 +12,7 @@ from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
 from engine.device_recurrence import recurrence
+from engine.device_scan import lstm_scans
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
@@ -63,6 +64,8 @@ class Policy(nn.Module):
         self.objective = loss_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
+        if isinstance(self.core, LSTM):
+            self.core.scans = lstm_scans(device, self.hidden, warn) if self.core.kernels else {}
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""

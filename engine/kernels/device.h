@@ -25,7 +25,16 @@ typedef long long int64_t;
 #define BARRIER() __syncthreads()
 #endif
 
-#define DEVICE_FN static __device__ __forceinline__
+/* For kernels whose threads work together, which are no EACH_THREAD blocks: all threads of the block wait for each other,
+ * and what they wrote to memory before, all see behind it; and the block's own memory, of as many bytes as it is launched
+ * with. A host that runs such a kernel defines them, and threads that can wait. */
+#ifndef BLOCK_BARRIER
+#define BLOCK_BARRIER() __syncthreads()
+#define SHARED_MEMORY(name) alignas(16) extern __shared__ unsigned char name[]
+#endif
+
+#define DEVICE_MEMBER __device__ __forceinline__
+#define DEVICE_FN static DEVICE_MEMBER
 
 /* The kernel `name`: `work(arguments, element)` in a thread for each of `count` elements, of which there are fewer than
  * 2^31; `count` may speak of `arguments`. */

@@ -24,10 +24,13 @@ float tanhf(float);
 }
 #define blockIdx host_block
 
-/* A kernel by its name, for the driver of host_driver.h. */
+/* A kernel by its name, for the driver of host_driver.h. One whose threads work together also has who plays a block of it,
+ * and with how many threads and bytes of the block's memory (host_block.h). */
 struct HostKernel {
     const char *name;
     void (*run)(void **arguments);
+    void (*play)(void (*run)(void **arguments), void **arguments, unsigned threads, unsigned shared_bytes) = nullptr;
+    unsigned threads = 0, shared_bytes = 0;
 };
 
 template <class Value>

@@ -34,11 +34,14 @@ def host_program(program: DeviceProgram, table: str, folder: Path) -> CudaLaunch
     """
     library = build(program, [table, "host_driver.h"], ["-O2", "-shared", "-fPIC"], folder)
     driver = ctypes.CDLL(str(library))
-    return CudaLauncher(driver, b"machine code", lambda: HOST_STREAM, program.kernels, program.threads)
+    return CudaLauncher(driver, b"machine code", lambda: HOST_STREAM, program.kernels, program.threads, program.shared)
 
 
 def build(program: DeviceProgram, after: Sequence[str], flags: Sequence[str], folder: Path) -> Path:
-    """The program with the headers `after` it, built in `folder` by a compiler of the host that knows its macros."""
+    """The program with the headers `after` it, built in `folder` by a compiler of the host that knows its macros.
+
+    Kernels that share a block's memory get threads that wait for each other (host_block.cpp).
+    """
     if COMPILER is None:
         pytest.skip("no C++ compiler here to build the device's kernels for the host")
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,11 +51,22 @@ def build(program: DeviceProgram, after: Sequence[str], flags: Sequence[str], fo
     source, built, here = folder / f"{name}.cpp", folder / f"{name}.so", Path(__file__).parent
     source.write_text(program.source + "".join(f'#include "{header}"\n' for header in after))
     strict = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    # A device's compiler does not take words and numbers of one memory for different ones.
+    compiler = [COMPILER, "-std=c++17", "-ffp-contract=off", "-fno-strict-aliasing", *strict, *flags]
     places = [f"-I{folder}", f"-I{here}", "-include", str(here / "host_device.h")]
-    command = [COMPILER, "-std=c++17", "-ffp-contract=off", *strict, *flags, *places, str(source), "-o", str(built)]
+    given = [str(source)]
+    if program.shared:
+        threads = folder / "host_block.o"
+        _run([*compiler, "-c", str(here / "host_block.cpp"), "-o", str(threads)])
+        places += ["-include", str(here / "host_block.h")]
+        given.append(str(threads))
+    _run([*compiler, *places, *given, "-o", str(built)])
+    return built
+
+
+def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return built
 
 
 def device_buffers(batch: DeviceBatch) -> dict[str, torch.Tensor]:

@@ -45,18 +45,35 @@ int cuGetErrorString(int, const char **text) {
     return 0;
 }
 
-/* Plays the blocks one after the other. Refuses what a driver would: a shape that the kernels are not made for, and a
- * thread without a context. */
+/* The bytes of a block's memory that this device has, and those that each kernel was granted of them. */
+unsigned host_shared_limit = 232448, host_granted[sizeof host_kernels / sizeof *host_kernels];
+
+int cuFuncSetAttribute(void *function, int attribute, int value) {
+    if (!function || attribute != 8 || value < 0 || (unsigned)value > host_shared_limit) {
+        return 1;
+    }
+    host_granted[static_cast<const HostKernel *>(function) - host_kernels] = (unsigned)value;
+    return 0;
+}
+
+/* Plays the blocks one after the other. Refuses what a driver would: a shape that the kernels are not made for, memory that
+ * was not granted, and a thread without a context. */
 int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned shared_bytes, void *stream, void **arguments, void **extra) {
-    if (grid_x == 0 || grid_y != 1 || grid_z != 1 || block_x != DEVICE_THREADS || block_y != 1 || block_z != 1 ||
-        shared_bytes != 0 || extra || !host_context) {
+    const HostKernel &kernel = *static_cast<const HostKernel *>(function);
+    if (grid_x == 0 || grid_y != 1 || grid_z != 1 || block_x != (kernel.play ? kernel.threads : DEVICE_THREADS) ||
+        block_y != 1 || block_z != 1 || shared_bytes != kernel.shared_bytes || shared_bytes > host_granted[&kernel - host_kernels] ||
+        extra || !host_context) {
         return 1;
     }
     host_launches++;
     host_stream = stream;
     for (host_block.x = 0; host_block.x < grid_x; host_block.x++) {
-        static_cast<const HostKernel *>(function)->run(arguments);
+        if (kernel.play) {
+            kernel.play(kernel.run, arguments, block_x, shared_bytes);
+        } else {
+            kernel.run(arguments);
+        }
     }
     return 0;
 }

@@ -92,6 +92,7 @@ class FakeDriver:
         self.loaded = b""
         self.functions: list[bytes] = []
         self.launches: list[dict[str, Any]] = []
+        self.granted: list[tuple[str, int, int]] = []
         self.threads: list[int] = []
         """Those that were given the context, in order."""
 
@@ -117,6 +118,10 @@ class FakeDriver:
         self.functions.append(name)
         kernel._obj.value = 100 + len(self.functions)
         return self._answer("cuModuleGetFunction")
+
+    def cuFuncSetAttribute(self, kernel: Any, attribute: Any, value: Any) -> int:
+        self.granted.append((self.functions[kernel.value - 101].decode(), attribute.value, value.value))
+        return self._answer("cuFuncSetAttribute")
 
     def cuLaunchKernel(self, kernel: Any, *rest: Any) -> int:
         numbers, stream, arguments, extra = [each.value for each in rest[:7]], rest[7], rest[8], rest[9]
@@ -256,6 +261,22 @@ def test_every_thread_that_launches_has_the_context_of_the_one_that_loaded() -> 
 def test_code_that_the_driver_does_not_take_is_an_error_with_its_words(call: str) -> None:
     with pytest.raises(DeviceError, match=rf"^{call}.*: unspecified launch failure \(719\)$"):
         launcher(FakeDriver(refuse=call))
+
+
+def test_a_kernel_that_shares_memory_gets_as_much_as_it_asks_for() -> None:
+    driver = FakeDriver()
+    through = edge.CudaLauncher(driver, CODE, lambda: 1, ("alone", "together"), 64, {"together": 100_000})
+    assert driver.granted == [("together", 8, 100_000)]
+    for name in ("alone", "together"):
+        through.launch(name, 3, DeviceLayout())
+    assert [(each["block"], each["shared"]) for each in driver.launches] == [((64, 1, 1), 0), ((64, 1, 1), 100_000)]
+    with pytest.raises(
+        DeviceError,
+        match=r"^cuFuncSetAttribute\(together, 100,000 bytes of memory for a block\): unspecified launch failure",
+    ):
+        edge.CudaLauncher(
+            FakeDriver(refuse="cuFuncSetAttribute"), CODE, lambda: 1, ("together",), 64, {"together": 100_000}
+        )
 
 
 def test_a_launch_that_fails_names_the_kernel() -> None:

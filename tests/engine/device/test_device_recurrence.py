@@ -222,7 +222,7 @@ def test_a_run_learns_the_same_with_the_kernels(
 def test_the_host_and_the_device_speak_of_the_same_kernels() -> None:
     program = recurrence_program()
     assert program.kernels == tuple(f"{kernel}_{real}" for kernel in ARGUMENTS for real in ("float32", "bfloat16"))
-    assert (program.threads, set(program.headers)) == (256, {"device.h", "recurrence.h"})
+    assert (program.threads, set(program.headers)) == (256, {"device.h", "real.h", "recurrence.h"})
     assert len(TYPES) == 2
     for arguments in ARGUMENTS.values():
         assert f"sizeof({arguments.__name__}<Bfloat16>) == {ctypes.sizeof(arguments)}" in program.source
@@ -308,6 +308,7 @@ class TestChoice:
             weight = Weight()
 
         monkeypatch.setattr(policy, "recurrence", give)
+        monkeypatch.setattr(policy, "lstm_scans", lambda *given: {})
         made = Policy(4, 2, core=name, hidden=4)
         made.use_fused(True)
         assert asked == [], "the CPU has its own"
