@@ -95,14 +95,27 @@ class DeviceCollector(Collector):
         buffer, state = self.buffer, self._state
         between_cuts = steps_between(self.batch.spec.truncation_steps, buffer.horizon)
         for t in range(buffer.horizon):
-            logits, value, state = self.policy.step(buffer.observations[t], state)
-            self._choose(t, logits, value, self._uniform[t])
+            state = self._act(t, state, between_cuts > 0)
             self.batch.step(t)
-            state = self._end_step(t, state, between_cuts > 0)
+            if self.policy.whole_step is None or between_cuts or t + 1 == buffer.horizon:
+                state = self._end_step(t, state, between_cuts > 0)
             if between_cuts and ((t + 1) % between_cuts == 0 or t + 1 == buffer.horizon):
                 self._value_cuts()
         buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
-        self._state.copy_(state)
+        if state is not self._state:
+            self._state.copy_(state)
+
+    def _act(self, t: int, state: Tensor, cuts: bool) -> Tensor:
+        """The actions of step t; the recurrent state after it. `state` itself may be overwritten."""
+        buffer, whole = self.buffer, self.policy.whole_step
+        if whole is None:
+            logits, value, state = self.policy.step(buffer.observations[t], state)
+            self._choose(t, logits, value, self._uniform[t])
+            return state
+        written = buffer.actions[t], buffer.logprobs[t], buffer.values[t]
+        ends = {} if cuts or t == 0 else {"ended": buffer.terminals[t - 1], "cut": buffer.truncations[t - 1]}
+        whole.act(buffer.observations[t], state, self._uniform[t], *written, **ends)
+        return state
 
     def _end_step(self, t: int, state: Tensor, cuts: bool) -> Tensor:
         """The recurrent state after step t, which is kept where a time limit cut the episode and emptied where it has

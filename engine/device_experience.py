@@ -49,7 +49,7 @@ ARGUMENTS: dict[str, type[ctypes.Structure]] = {
 def experience_program() -> DeviceProgram:
     """The kernels as a program for the run-time compiler."""
     sizes = {arguments.__name__: ctypes.sizeof(arguments) for arguments in ARGUMENTS.values()}
-    return kernel_program("experience.h", ARGUMENTS, sizes)
+    return kernel_program("experience.h", ARGUMENTS, sizes, "action.h")
 
 
 class ExperienceKernels:

@@ -13,6 +13,7 @@ from torch import Tensor
 import c_envs
 from engine.collector import Collector, Gate, draw_actions
 from engine.cut_episodes import note_cuts, steps_between, value_cuts
+from engine.device_policy import PolicyStep
 from engine.lanes import Lane, Lanes, Laps
 from engine.parallel import split
 from engine.phases import PhaseTimer
@@ -173,9 +174,12 @@ class GroupedCollector(Collector):
 
     def _act(self, group: _Group) -> None:
         rows, step, buffer = group.rows, group.counter, self.buffer
+        actions, logprobs, values = buffer.actions[:, rows], buffer.logprobs[:, rows], buffer.values[:, rows]
+        if self.policy.whole_step is not None:
+            self._act_at_once(group, self.policy.whole_step)
+            return
         observations = _row(buffer.observations, rows, step)
         logits, value, following = self.policy.step(observations, self._state_begun(group))
-        actions, logprobs, values = buffer.actions[:, rows], buffer.logprobs[:, rows], buffer.values[:, rows]
         if self.policy.kernels is not None:
             uniform = self._uniform[:, rows]
             self.policy.kernels.choose_actions(logits, value, uniform, actions, logprobs, values, step)
@@ -184,6 +188,15 @@ class GroupedCollector(Collector):
             for column, row in zip((actions, logprobs, values), (*chosen, value), strict=True):
                 column.index_copy_(0, step, row.unsqueeze(0).to(column.dtype))
         self._state[:, :, rows].copy_(following)
+        step.add_(1)
+
+    def _act_at_once(self, group: _Group, whole: PolicyStep) -> None:
+        rows, step, buffer = group.rows, group.counter, self.buffer
+        state, ended = self._state[:, :, rows], self._endings[:, rows]
+        if self._between_cuts:
+            state.copy_(self._state_begun(group))
+        columns = (each[:, rows] for each in (self._uniform, buffer.actions, buffer.logprobs, buffer.values))
+        whole.act(buffer.observations[:, rows], state, *columns, ended=None if self._between_cuts else ended, step=step)
         step.add_(1)
 
     def _finish(self, group: _Group) -> None:

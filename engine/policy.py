@@ -11,6 +11,7 @@ from torch.nn import functional
 from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
+from engine.device_policy import PolicyStep, policy_step
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
 from engine.feedforward import FeedForward
@@ -33,6 +34,7 @@ class Policy(nn.Module):
     ) -> None:
         super().__init__()
         self.observation_size, self.actions, self.hidden = observation_size, actions, hidden
+        self.kind, self.layers = core, layers
         self.encoder = nn.Linear(observation_size, hidden)
         self.core: Core = CORES[core](hidden, layers)
         self.heads = nn.Linear(hidden, actions + 1)
@@ -40,6 +42,8 @@ class Policy(nn.Module):
         """What makes experience of this policy's on a GPU, where there are kernels for it."""
         self.objective: LossKernels | None = None
         """What computes the loss and its gradient there."""
+        self.whole_step: PolicyStep | None = None
+        """What takes the rollout a step there, where its products may be rounded."""
 
     def initialize(self, generator: torch.Generator) -> None:
         """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
@@ -66,6 +70,10 @@ class Policy(nn.Module):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
         if isinstance(self.core, LSTM):
             self.core.scans = lstm_scans(device, self.hidden, warn) if self.core.kernels else {}
+        self.whole_step = None
+        if self.kernels is not None and torch.backends.cuda.matmul.allow_tf32:
+            parameters = [each for part in (self.encoder, self.heads, self.core) for each in part.parameters()]
+            self.whole_step = policy_step(device, parameters, self.layers, self.kind, warn)
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""

@@ -4,7 +4,7 @@
 #ifndef ENGINE_EXPERIENCE_H
 #define ENGINE_EXPERIENCE_H
 
-#include "device.h"
+#include "action.h"
 
 /* A linear layer of few outputs: a product so narrow that a library for matrices is slow at it. */
 struct Heads {
@@ -62,23 +62,8 @@ struct ChooseActions {
 
 DEVICE_FN void choose_actions(const ChooseActions &act, int row) {
     const float *const logits = act.logits + row * act.stride;
-    const int choices = (int)act.choices;
-    float largest = logits[0], total = 0.0f, below = 0.0f;
-    for (int a = 1; a < choices; a++) {
-        largest = logits[a] > largest ? logits[a] : largest;
-    }
-    for (int a = 0; a < choices; a++) {
-        total += expf(logits[a] - largest);
-    }
     const int64_t at = (act.step ? *act.step * act.agents : 0) + row;
-    const float mark = act.uniform[at] * total;
-    int action = 0;
-    for (int a = 0; a < choices - 1; a++) {
-        below += expf(logits[a] - largest);
-        action += below <= mark;
-    }
-    act.actions[at] = action;
-    act.logprobs[at] = logits[action] - largest - logf(total);
+    act.actions[at] = choose(logits, (int)act.choices, act.uniform[at], act.logprobs[at]);
     act.values[at] = act.value[row * act.value_stride];
 }
 
