@@ -17,8 +17,12 @@ from c_envs.device import DeviceProgram
 from engine.device_environments import Launcher
 from engine.device_program import load_program
 from engine.errors import DeviceError
+from engine.scalars import Scalar
 
 Kernels = TypeVar("Kernels")
+
+Argument = Tensor | float | ctypes.Array[ctypes.c_void_p] | None
+"""A value of a field of a kernel's struct."""
 
 THREADS = 256
 """Threads of a block, each of which computes one element (DEVICE_THREADS in device.h)."""
@@ -72,14 +76,28 @@ def launch(
     elements: int,
     a_block: int = THREADS,
     /,
-    **values: Tensor | int | None,
+    **values: Argument,
 ) -> None:
     """Queues `kernel` on torch's current stream, with a block for every `a_block` elements; a tensor is passed as its
     address."""
     if elements >= 2**31:
         raise DeviceError(f"{elements:,} elements are more than a launch of {kernel} takes")
+    launch_blocks(launcher, kernel, arguments, max(1, -(-elements // a_block)), **values)
+
+
+def launch_blocks(
+    launcher: Launcher, kernel: str, arguments: type[ctypes.Structure], blocks: int, **values: Argument
+) -> None:
+    """The same with so many blocks."""
     given = {name: value.data_ptr() if isinstance(value, Tensor) else value for name, value in values.items()}
-    launcher.launch(kernel, max(1, -(-elements // a_block)), arguments(**given))
+    launcher.launch(kernel, blocks, arguments(**given))
+
+
+def as_double(setting: Scalar, device: torch.device) -> Tensor:
+    """A setting where kernels read it, 0-D float64 on the device."""
+    if isinstance(setting, Tensor):
+        return setting.double()
+    return torch.full((), setting, dtype=torch.float64, device=device)
 
 
 def load_kernels(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from c_envs.device import DeviceProgram
 from engine.device_environments import Launcher
-from engine.device_kernels import kernel_program, launch, layout, load_kernels
+from engine.device_kernels import as_double, kernel_program, launch, layout, load_kernels
 from engine.losses import STATISTICS, LossSettings, Targets
 from engine.scalars import Scalar, switched_on
 
@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, type[ctypes.Structure]] = {"ppo_loss": PpoLoss}
 
 class Slopes(NamedTuple):
     """What `LossKernels.ppo_loss` gives: the loss's gradients for logits [T, S, A] and values [T, S], the ratios [T, S]
-    and the `STATISTICS`."""
+    and what each sample adds to the `STATISTICS` [6, T * S]."""
 
     logits: Tensor
     values: Tensor
@@ -66,12 +66,6 @@ class LossKernels:
             torch.empty(len(STATISTICS), rows, device=values.device),
         )
 
-        def number(setting: Scalar) -> Tensor:
-            """The setting on the device, as a double."""
-            if isinstance(setting, Tensor):
-                return setting.double()
-            return torch.full((), setting, dtype=torch.float64, device=values.device)
-
         launch(
             self._launcher,
             "ppo_loss",
@@ -86,10 +80,10 @@ class LossKernels:
             returns=targets.returns,
             masks=targets.masks,
             live=count if isinstance(count, Tensor) else None,
-            clip=number(settings.clip),
-            value_clip=number(settings.value_clip) if switched_on(settings.value_clip) else None,
-            value_coef=number(settings.value_coef),
-            entropy_coef=number(settings.entropy_coef),
+            clip=as_double(settings.clip, values.device),
+            value_clip=as_double(settings.value_clip, values.device) if switched_on(settings.value_clip) else None,
+            value_coef=as_double(settings.value_coef, values.device),
+            entropy_coef=as_double(settings.entropy_coef, values.device),
             d_logits=found.logits,
             d_values=found.values,
             ratios=found.ratios,
@@ -100,7 +94,7 @@ class LossKernels:
             value_stride=flat_values.stride(0),
             count=0 if isinstance(count, Tensor) else int(count),
         )
-        return found._replace(statistics=found.statistics.sum(1))
+        return found
 
     def try_all(self) -> None:
         """Launches the kernel on nothing."""

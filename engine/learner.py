@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from engine.device_step import DeviceStep
 from engine.guard import DeferredFaults, MinibatchFault, Undo, minibatch_source
 from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
 from engine.optimizer import Optimizer, Rates, gradient_norms, scale_to_norm
@@ -35,7 +36,7 @@ class LearnerSettings:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What one pass through the network gave: for its segments [M] their values and ratios [T, M], the sums of the
-    statistics and the gradients."""
+    statistics and the gradients. Where the step is fused, the statistics are each sample's [6, T * M]."""
 
     segments: Tensor
     values: Tensor
@@ -65,8 +66,13 @@ class Learner:
         self.timers = [PhaseTimer() for _ in range(workers.count)]
         self.device = self.parameters[0].device
         self.deferred = self.device.type != "cpu" if deferred is None else deferred
+        self.fused: DeviceStep | None = None
+        """Takes the steps on a GPU, where there are kernels for it."""
         if self.deferred:
-            self.undo = Undo(optimizer.held())
+            kernels = policy.stepping if policy.objective is not None and DeviceStep.fits(optimizer) else None
+            self.fused = None if kernels is None else DeviceStep(kernels, optimizer)
+            # Kernels change nothing that would have to be taken back.
+            self.undo = Undo(optimizer.held() if self.fused is None else ())
             self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
         self.totals = torch.zeros(len(STATISTICS) + 2, device=self.device)
         """Over the iteration's minibatches: sums of the statistics, sum of the gradient norms, the largest ratio."""
@@ -141,6 +147,21 @@ class Learner:
         gradients = [
             sum(parts[1:], start=parts[0]) for parts in zip(*(done.gradients for done in results), strict=True)
         ]
+        take = self._step if self.fused is None else self._step_fused
+        take(experience, results, gradients, live, settings, timer)
+        return concatenated([done.ratios for done in results], dim=1)
+
+    def _step(
+        self,
+        experience: Experience,
+        results: list[Piece],
+        gradients: list[Tensor],
+        live: Tensor | None,
+        settings: LearnerSettings,
+        timer: PhaseTimer,
+    ) -> None:
+        """Keeps the books of a minibatch, writes its values and ratios back, and steps; of `live` samples (None: all
+        are)."""
         norms, norm = gradient_norms(gradients)
         totals = self._added(results, norm)
         figures = torch.cat((totals[: len(STATISTICS)], norms, norm.unsqueeze(0)))
@@ -168,7 +189,30 @@ class Learner:
         if self.deferred:
             self.undo.take_back(unless=learned)
         timer.lap("train/optimizer")
-        return concatenated([done.ratios for done in results], dim=1)
+
+    def _step_fused(
+        self,
+        experience: Experience,
+        results: list[Piece],
+        gradients: list[Tensor],
+        live: Tensor | None,
+        settings: LearnerSettings,
+        timer: PhaseTimer,
+    ) -> None:
+        """The same by kernels, which leave alone what a minibatch that is not learned from would change."""
+        assert self.fused is not None
+        (done,) = results
+        learned = self.fused.judge(
+            gradients, done.statistics, done.ratios, live, settings.max_grad_norm, self.totals, self.faults.tensor()
+        )
+        timer.lap("train/optimizer")
+        done = _where(learned, done, experience)
+        experience.write_back(done.segments, done.values, done.ratios)
+        timer.lap("train/gather")
+        self.fused.apply(gradients, self.optimizer.present_rates() if settings.rates is None else settings.rates)
+        if settings.rates is None:
+            self.optimizer.steps += 1
+        timer.lap("train/optimizer")
 
     def _objective(
         self, logits: Tensor, values: Tensor, targets: Targets, settings: LossSettings, count: Scalar
@@ -179,7 +223,8 @@ class Learner:
             loss, ratios, statistics = ppo_loss(logits, values, targets, settings, count)
             return (loss,), None, ratios, statistics
         found = kernels.ppo_loss(logits, values, targets, settings, count)
-        return (logits, values), (found.logits, found.values), found.ratios, found.statistics
+        statistics = found.statistics if self.fused is not None else found.statistics.sum(1)
+        return (logits, values), (found.logits, found.values), found.ratios, statistics
 
     def _spread(
         self, segments: int, piece: Callable[[int, slice, PhaseTimer], Piece], timer: PhaseTimer

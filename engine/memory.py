@@ -75,7 +75,12 @@ def memory_parts(trainer: Trainer, allocated: int, reserved: int) -> dict[str, i
         "rollout": _bytes(trainer.device, seen, trainer.buffer, trainer.collector),
         "environments": _bytes(trainer.device, seen, trainer.batch),
         "parameters": _bytes(trainer.device, seen, list(trainer.policy.parameters())),
-        "optimizer": _bytes(trainer.device, seen, trainer.optimizer, getattr(trainer.learner, "undo", None)),
+        "optimizer": _bytes(
+            trainer.device,
+            seen,
+            trainer.optimizer,
+            *(getattr(trainer.learner, name, None) for name in ("undo", "fused")),
+        ),
         "replay": _bytes(trainer.device, seen, trainer.archive, trainer.experience.stores),
     }
     # What was freed outside while a graph was recorded counted as its memory, and may have been given away since.

@@ -16,7 +16,8 @@ from engine.scalars import Scalar, switched_on
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Quintic whose iteration drives singular values towards 1 fastest (Jordan et al. 2024, "Muon")."""
-
+NS_ROUNDS = 5
+"""Iterations of it."""
 
 Each = Callable[[Callable[[int], None], list[int]], None]
 """Calls work(item) for every item, in several threads perhaps."""
@@ -67,7 +68,7 @@ class Group:
         return torch.cat([gradients[index].reshape(-1) for index in self.members]).view(self.parameter.shape)
 
 
-def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
+def orthogonalize(matrix: Tensor, rounds: int = NS_ROUNDS) -> Tensor:
     """Nearest semi-orthogonal matrix, approximately: `rounds` Newton-Schulz iterations from the normalized matrix.
 
     Takes several [K, R, C] at once, too. Singular values end between about 0.7 and 1.2. Works in the matrix's own
@@ -95,6 +96,12 @@ def orthogonalize(matrix: Tensor, rounds: int = 5) -> Tensor:
             gram = x @ x.mT
             x = add_product(x, add_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if rows > columns else x
+
+
+def shape_factor(matrix: Tensor) -> float:
+    """What Muon's steps of a matrix are multiplied by, so that tall ones move as far: sqrt(max(1, rows/columns))."""
+    rows, columns = matrix.shape[-2:]
+    return float(max(1.0, rows / columns) ** 0.5)
 
 
 class Optimizer:
@@ -164,14 +171,14 @@ class Optimizer:
             1 - settings.adam_beta2**steps,
         )
 
+    def present_rates(self) -> Rates:
+        """The numbers of the step that follows, with the rates that were set."""
+        rates = self.next_rates(0.0, 0.0, self.weight_decay)
+        return replace(rates, learning_rate=self.learning_rate, adam_learning_rate=self.adam_learning_rate)
+
     def step(self, gradients: list[Tensor], each: Each | None = None) -> None:
         """One update with the rates that were set."""
-        rates = self.next_rates(0.0, 0.0, self.weight_decay)
-        self.apply(
-            gradients,
-            replace(rates, learning_rate=self.learning_rate, adam_learning_rate=self.adam_learning_rate),
-            each,
-        )
+        self.apply(gradients, self.present_rates(), each)
         self.steps += 1
 
     @torch.no_grad()
@@ -193,17 +200,16 @@ class Optimizer:
                 self._adam(group, gradients, rates)
 
     def _muon(self, group: Group, gradients: list[Tensor], rates: Rates) -> None:
-        """Nesterov momentum, orthogonalized; scaled by sqrt(max(1, rows/columns)) so that tall matrices move as far."""
+        """Nesterov momentum, orthogonalized, and scaled by `shape_factor`."""
         # Grad mode belongs to a thread, and this runs in any of them.
         with torch.no_grad():
             parameter, momentum = group.parameter, group.first
             gradient, beta = group.together(gradients), self.settings.muon_momentum
             momentum.lerp_(gradient, 1 - beta)
             update = orthogonalize(gradient.lerp(momentum, beta))
-            rows, columns = parameter.shape[-2:]
             if switched_on(rates.weight_decay):
                 parameter.mul_(1 - rates.learning_rate * rates.weight_decay)
-            parameter.sub_(update * (rates.learning_rate * max(1.0, rows / columns) ** 0.5))
+            parameter.sub_(update * (rates.learning_rate * shape_factor(parameter)))
 
     def _adam(self, group: Group, gradients: list[Tensor], rates: Rates) -> None:
         """Adam with bias correction and decoupled weight decay (Kingma and Ba 2015; Loshchilov and Hutter 2019)."""

@@ -14,6 +14,7 @@ from engine.device_loss import LossKernels, loss_kernels
 from engine.device_policy import PolicyStep, policy_step
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
+from engine.device_step import StepKernels, step_kernels
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
@@ -44,6 +45,8 @@ class Policy(nn.Module):
         """What computes the loss and its gradient there."""
         self.whole_step: PolicyStep | None = None
         """What takes the rollout a step there, where its products may be rounded."""
+        self.stepping: StepKernels | None = None
+        """What steps the parameters there."""
 
     def initialize(self, generator: torch.Generator) -> None:
         """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
@@ -66,6 +69,7 @@ class Policy(nn.Module):
         on_gpu = fused and device.type == "cuda"
         self.kernels = experience_kernels(device, warn) if on_gpu else None
         self.objective = loss_kernels(device, warn) if on_gpu else None
+        self.stepping = step_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
         if isinstance(self.core, LSTM):

@@ -2,6 +2,9 @@
  *
  * A kernel is a row of EACH_THREAD blocks with BARRIERs between them, each of which on a device runs once in each thread; a
  * host that defines the first macro as a loop and the second as nothing runs the same text.
+ * A kernel is a row of EACH_THREAD blocks, which on a device run once in each thread; between those whose threads have
+ * something for each other there are BARRIERs. A host that defines the macros as loops runs the same text.
+>>>>>>> 16920f1 (Step by kernels of the engine's own on a GPU: norms, judgement, Adam, and Muon's matrices together, 20 launches instead of 100)
  */
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
@@ -19,10 +22,10 @@ typedef long long int64_t;
 
 #ifndef EACH_THREAD
 #define EACH_THREAD(thread) for (int thread = (int)threadIdx.x, once = 1; once; once = 0)
-#endif
-
-#ifndef BARRIER
 #define BARRIER() __syncthreads()
+/* `type name[EACH_OWN]` outside such blocks holds each thread's own from one of them to the next, as name[OWN(thread)]. */
+#define EACH_OWN 1
+#define OWN(thread) 0
 #endif
 
 /* For kernels whose threads work together, which are no EACH_THREAD blocks: all threads of the block wait for each other,
@@ -46,6 +49,12 @@ typedef long long int64_t;
                 work(arguments, (int)element);                                                                    \
             }                                                                                                     \
         }                                                                                                         \
+    }
+
+/* The kernel `name`: `work(arguments, block)` by each block, with EACH_THREAD blocks and BARRIERs inside. */
+#define BLOCK_KERNEL(name, work, Arguments)                                                                       \
+    extern "C" __global__ void __launch_bounds__(DEVICE_THREADS) name(const Arguments arguments) {                \
+        work(arguments, (int64_t)blockIdx.x);                                                                     \
     }
 
 #endif

@@ -11,6 +11,8 @@
 
 #define EACH_THREAD(thread) for (int thread = 0; thread < DEVICE_THREADS; thread++)
 #define BARRIER()
+#define EACH_OWN DEVICE_THREADS
+#define OWN(thread) thread
 
 struct HostBlock {
     unsigned x;
@@ -20,6 +22,7 @@ HostBlock host_block;
 /* A device's compiler knows these without a header. */
 float expf(float);
 float logf(float);
+float sqrtf(float);
 float tanhf(float);
 }
 #define blockIdx host_block

@@ -50,7 +50,8 @@ def by_autograd(heads: Tensor, targets: Targets, settings: LossSettings, count: 
 
 
 def by_kernel(kernels: LossKernels, heads: Tensor, targets: Targets, settings: LossSettings, count: Scalar) -> Found:
-    return tuple(kernels.ppo_loss(heads[..., :-1], heads[..., -1], targets, settings, count))
+    found = kernels.ppo_loss(heads[..., :-1], heads[..., -1], targets, settings, count)
+    return tuple(found._replace(statistics=found.statistics.sum(1)))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2), (7, 5, 4), (64, 9, 18), (3, 2, 1)])
