@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from engine.scalars import Scalar
 
 Kernels = TypeVar("Kernels")
 
-Argument = Tensor | float | ctypes.Array[ctypes.c_void_p] | None
+Argument = Tensor | float | ctypes.Array[Any] | None
 """A value of a field of a kernel's struct."""
 
 THREADS = 256

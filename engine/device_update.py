@@ -23,11 +23,13 @@ from torch import Tensor
 
 from engine.advantages import recordable_explained_variance
 from engine.device_graph import GraphedCall
+from engine.device_minibatch import MinibatchKernels
 from engine.learner import Learner
 from engine.live_settings import UpdateSettings
 from engine.phases import OnePhase
-from engine.replay import SegmentSampler
+from engine.replay import Draw, SegmentSampler
 from engine.reuse import Reuse, clipped
+from engine.scalars import Scalar
 from engine.segments import Experience, Segments
 
 Settings = TypeVar("Settings", bound=Any)
@@ -131,10 +133,10 @@ class DeviceUpdate:
             None if store.masks is None else store.masks[:, fresh],
         )
         metric = experience.metric(settings.metric)
-        drawn = sampler.use(sampler.scheme.choose(metric, chance, settings.segments, settings.sampling))
+        drawn = sampler.choose(metric, chance, settings.segments, settings.sampling)
         raw, masks = experience.advantages_of(drawn.segments)
         ratios = self._learner.learn(experience, drawn, raw, masks, settings.learning, OnePhase())
-        log.write(explained, drawn.segments, drawn.weights, clipped(ratios, settings.learning.loss.clip))
+        log.write(explained, drawn, ratios, settings.learning.loss.clip, self._learner.policy.drawing)
 
     def _forget(self, left: int) -> None:
         """Frees the recordings that were not used for longest, until so many are left."""
@@ -193,13 +195,24 @@ class Log:
         self.segments = torch.zeros(rows, segments, dtype=torch.int64, device=device)
         self.weights, self.clipped = (torch.zeros(rows, segments, device=device) for _ in range(2))
 
-    def write(self, explained_variance: Tensor, segments: Tensor, weights: Tensor, clipped: Tensor) -> None:
-        """Fills the next row."""
+    def write(
+        self,
+        explained_variance: Tensor,
+        drawn: Draw,
+        ratios: Tensor,
+        clip: Scalar,
+        kernels: MinibatchKernels | None = None,
+    ) -> None:
+        """Fills the next row; `kernels` are those of the GPU that it is on."""
+        if kernels is not None:
+            columns = (self.segments, self.weights, self.clipped, self.explained_variance)
+            kernels.log(self.row, drawn.segments, drawn.weights, ratios, clip, explained_variance, columns)
+            return
         for column, value in (
             (self.explained_variance, explained_variance),
-            (self.segments, segments),
-            (self.weights, weights),
-            (self.clipped, clipped),
+            (self.segments, drawn.segments),
+            (self.weights, drawn.weights),
+            (self.clipped, clipped(ratios, clip)),
         ):
             column.index_copy_(0, self.row, value.unsqueeze(0))
         self.row.add_(1)

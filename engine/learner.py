@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -124,7 +124,7 @@ class Learner:
         timer.lap("train/gather")
 
         def piece(index: int, share: slice, clock: PhaseTimer) -> Piece:
-            batch = experience.gather(draw.segments[share])
+            batch = experience.gather(draw.segments[share], self.policy.drawing)
             clock.lap("train/gather")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 logits, values = self.policy.unroll(batch.observations, batch.state, batch.resets, index)
@@ -170,7 +170,6 @@ class Learner:
         if self.deferred:
             self.faults.observe(finite, learned, figures)
             self.undo.remember()
-            results = [_where(learned, done, experience) for done in results]
             torch.where(learned, totals, self.totals, out=self.totals)
         elif not bool(finite):
             raise MinibatchFault(minibatch_source(figures.tolist(), self.optimizer.names))
@@ -178,7 +177,10 @@ class Learner:
             self.totals = totals
         timer.lap("train/optimizer")
         for done in results:
-            experience.write_back(done.segments, done.values, done.ratios)
+            if self.deferred:
+                experience.write_back_if(done.segments, done.values, done.ratios, learned, self.policy.drawing)
+            else:
+                experience.write_back(done.segments, done.values, done.ratios)
         timer.lap("train/gather")
         scale_to_norm(gradients, norm, settings.max_grad_norm)
         each = None if self.workers.count == 1 else self.workers.map
@@ -206,8 +208,7 @@ class Learner:
             gradients, done.statistics, done.ratios, live, settings.max_grad_norm, self.totals, self.faults.tensor()
         )
         timer.lap("train/optimizer")
-        done = _where(learned, done, experience)
-        experience.write_back(done.segments, done.values, done.ratios)
+        experience.write_back_if(done.segments, done.values, done.ratios, learned, self.policy.drawing)
         timer.lap("train/gather")
         self.fused.apply(gradients, self.optimizer.present_rates() if settings.rates is None else settings.rates)
         if settings.rates is None:
@@ -279,11 +280,3 @@ class Learner:
         means = dict(zip(STATISTICS, (value / self.updates for value in values), strict=False))
         norm, largest_ratio = values[len(STATISTICS) : len(STATISTICS) + 2]
         return means | {"loss/grad_norm": norm / self.updates, "loss/ratio_max": largest_ratio}
-
-
-def _where(learned: Tensor, done: Piece, experience: Experience) -> Piece:
-    """The piece, or one that writes back what is there already; its gradients are as they were."""
-    values, ratios = experience.present(done.segments)
-    return replace(
-        done, values=torch.where(learned, done.values, values), ratios=torch.where(learned, done.ratios, ratios)
-    )

@@ -12,6 +12,7 @@ from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
 from engine.device_policy import PolicyStep, policy_step
+from engine.device_minibatch import MinibatchKernels, minibatch_kernels
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
 from engine.device_step import StepKernels, step_kernels
@@ -45,6 +46,8 @@ class Policy(nn.Module):
         """What computes the loss and its gradient there."""
         self.whole_step: PolicyStep | None = None
         """What takes the rollout a step there, where its products may be rounded."""
+        self.drawing: MinibatchKernels | None = None
+        """What draws, gathers and logs minibatches there."""
         self.stepping: StepKernels | None = None
         """What steps the parameters there."""
 
@@ -69,6 +72,7 @@ class Policy(nn.Module):
         on_gpu = fused and device.type == "cuda"
         self.kernels = experience_kernels(device, warn) if on_gpu else None
         self.objective = loss_kernels(device, warn) if on_gpu else None
+        self.drawing = minibatch_kernels(device, warn) if on_gpu else None
         self.stepping = step_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None

@@ -18,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from engine.device_minibatch import MOST_SEGMENTS, MinibatchKernels
 from engine.scalars import Scalar
 
 EPSILON = 1e-6
@@ -80,6 +81,11 @@ class Scheme(ABC):
 
     name: ClassVar[str]
 
+    def by_power(self, settings: SamplingSettings) -> tuple[Scalar, bool] | None:
+        """Where each draw is independent and in proportion to (metric + eps)^alpha: this alpha, and whether the draws
+        are `stratified`. None where it is otherwise."""
+        return None
+
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         """P [S]: how likely each segment is to be the next one drawn."""
         return torch.full_like(metric, 1 / len(metric), dtype=torch.float64)
@@ -119,6 +125,9 @@ class Prioritized(Scheme):
 
     name = "prioritized"
 
+    def by_power(self, settings: SamplingSettings) -> tuple[Scalar, bool] | None:
+        return (settings.alpha, False) if settings.replacement else None
+
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         return probabilities(metric, settings.alpha)
 
@@ -144,6 +153,9 @@ class Stratified(Prioritized):
 
     name = "stratified"
 
+    def by_power(self, settings: SamplingSettings) -> tuple[Scalar, bool] | None:
+        return settings.alpha, True
+
     def uniforms(self, segments: int, count: int, replacement: bool) -> int:
         return count
 
@@ -161,6 +173,9 @@ class Rank(Prioritized):
 
     name = "rank"
 
+    def by_power(self, settings: SamplingSettings) -> tuple[Scalar, bool] | None:
+        return None
+
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         ranks = torch.empty(len(metric), dtype=torch.float64, device=metric.device)
         order = metric.argsort(descending=True, stable=True)
@@ -173,6 +188,9 @@ class Uniform(Prioritized):
     """Every segment is as likely as any other: prioritized sampling with alpha = 0."""
 
     name = "uniform"
+
+    def by_power(self, settings: SamplingSettings) -> tuple[Scalar, bool] | None:
+        return (0.0, False) if settings.replacement else None
 
     def distribution(self, metric: Tensor, settings: SamplingSettings) -> Tensor:
         return probabilities(metric, 0.0)
@@ -235,7 +253,15 @@ SCHEMES: dict[str, type[Scheme]] = {
 class SegmentSampler:
     """Draws minibatches and counts how often each segment was used in the iteration."""
 
-    def __init__(self, segments: int, generator: torch.Generator, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        segments: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        kernels: MinibatchKernels | None = None,
+    ) -> None:
+        self.kernels = kernels
+        """What draws on the GPU that the segments are on."""
         self.segments, self.generator = segments, generator
         self.uses = torch.zeros(segments, dtype=torch.int64, device=device)
         self.drawn_weights: list[Tensor] = []
@@ -260,13 +286,31 @@ class SegmentSampler:
 
     def draw(self, metric: Tensor, count: int, settings: SamplingSettings) -> Draw:
         """One minibatch of `count` segments, sorted by index, for the metric [S]."""
-        drawn = self.scheme.draw(metric, count, settings, self.generator)
+        chance = self.scheme.chance(len(metric), count, settings.replacement, self.generator, metric.device)
+        drawn = self.choose(metric, chance, count, settings)
         self.drawn_weights.append(drawn.weights)
         self.draws += count
-        return self.use(drawn)
+        return drawn
 
-    def use(self, drawn: Draw) -> Draw:
-        """Counts the uses of what was drawn, and sorts it by index."""
+    def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
+        """The minibatch that `chance` makes of it, sorted by index; its uses are counted."""
+        power = self.scheme.by_power(settings)
+        if self.kernels is not None and power is not None and len(metric) <= MOST_SEGMENTS:
+            alpha, stratified = power
+            return Draw(
+                *self.kernels.draw(
+                    metric,
+                    chance,
+                    count,
+                    alpha,
+                    settings.beta,
+                    EPSILON,
+                    self.uses,
+                    stratified=stratified,
+                    normalized=settings.normalize_weights,
+                )
+            )
+        drawn = self.scheme.choose(metric, chance, count, settings)
         self.uses.index_add_(0, drawn.segments, torch.ones_like(drawn.segments))
         segments, order = drawn.segments.sort(stable=True)
         return Draw(segments, drawn.weights[order])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.advantages import AdvantageSettings, compute_advantages
 from engine.device_experience import ExperienceKernels
+from engine.device_minibatch import MinibatchKernels
 from engine.replay import priority_metric
 
 
@@ -92,8 +93,14 @@ class Segments:
             kernels=kernels,
         )
 
-    def gather(self, index: Tensor) -> Minibatch:
-        """Copies of what training needs of the segments with the given indices [M]."""
+    def gather(self, index: Tensor, kernels: MinibatchKernels | None = None) -> Minibatch:
+        """Copies of what training needs of the segments with the given indices [M]; `kernels` are those of the GPU they
+        are on."""
+        if kernels is not None:
+            chosen = {each.name: getattr(self, each.name) for each in fields(Minibatch)}
+            there = {name: source for name, source in chosen.items() if source is not None}
+            copies = kernels.gather(index, [(source, 2 if name == "state" else 1) for name, source in there.items()])
+            return Minibatch(**{**chosen, **dict(zip(there, copies, strict=True))})
 
         def take(source: Tensor) -> Tensor:
             return source.index_select(1, index)
@@ -204,9 +211,9 @@ class Experience:
             return advantages, None
         return advantages, concatenated([_masks(store).index_select(1, index) for store, index in parts], dim=1)
 
-    def gather(self, segments: Tensor) -> Minibatch:
-        """Copies of sorted segments [M]."""
-        batches = [store.gather(index) for store, index in self._parts(segments)]
+    def gather(self, segments: Tensor, kernels: MinibatchKernels | None = None) -> Minibatch:
+        """Copies of sorted segments [M]; `kernels` are those of the GPU they are on."""
+        batches = [store.gather(index, kernels) for store, index in self._parts(segments)]
         if len(batches) == 1:
             return batches[0]
         masked = any(batch.masks is not None for batch in batches)
@@ -228,6 +235,17 @@ class Experience:
             store.values.index_copy_(1, index, values[:, columns])
             store.ratios.index_copy_(1, index, ratios[:, columns])
             at += len(index)
+
+    def write_back_if(
+        self, segments: Tensor, values: Tensor, ratios: Tensor, learned: Tensor, kernels: MinibatchKernels | None
+    ) -> None:
+        """The same where the flag `learned` (bool, 0-D) is set; `kernels` are those of the GPU they are on."""
+        if kernels is not None and len(self.stores) == 1:
+            (store,) = self.stores
+            kernels.write_back(segments, values, ratios, learned, store.values, store.ratios)
+            return
+        before, ratios_before = self.present(segments)
+        self.write_back(segments, torch.where(learned, values, before), torch.where(learned, ratios, ratios_before))
 
     def present(self, segments: Tensor) -> tuple[Tensor, Tensor]:
         """Values and ratios of sorted segments as they stand, each [T, M]."""

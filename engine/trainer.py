@@ -110,7 +110,7 @@ class Trainer:
         )
         self.guard = Guard(self.optimizer.weights().items(), lambda: self.profile.run.on_nan, left_out)
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
-        self.sampler = SegmentSampler(env.agents, self.draw_generator, device)
+        self.sampler = SegmentSampler(env.agents, self.draw_generator, device, self.policy.drawing)
         self.recorded = None if on_cpu or not train.graphs else DeviceUpdate(self.learner, self.sampler, device, warn)
         """Learns minibatches as CUDA graphs."""
         self.archive: Segments | None = None

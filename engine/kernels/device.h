@@ -26,6 +26,7 @@ typedef long long int64_t;
 /* `type name[EACH_OWN]` outside such blocks holds each thread's own from one of them to the next, as name[OWN(thread)]. */
 #define EACH_OWN 1
 #define OWN(thread) 0
+#define ATOMIC_ADD(place, number) atomicAdd(place, number)
 #endif
 
 /* For kernels whose threads work together, which are no EACH_THREAD blocks: all threads of the block wait for each other,
@@ -38,6 +39,20 @@ typedef long long int64_t;
 
 #define DEVICE_MEMBER __device__ __forceinline__
 #define DEVICE_FN static DEVICE_MEMBER
+
+/* The sum of what every thread has left in `numbers`, or the largest of them (NaN is the largest of all), in numbers[0]. */
+[[maybe_unused]] DEVICE_FN void fold(float *numbers, bool largest) {
+    BARRIER();
+    for (int half = DEVICE_THREADS / 2; half > 0; half /= 2) {
+        EACH_THREAD(thread) {
+            if (thread < half) {
+                const float one = numbers[thread], other = numbers[thread + half];
+                numbers[thread] = !largest ? one + other : other > one || other != other ? other : one;
+            }
+        }
+        BARRIER();
+    }
+}
 
 /* The kernel `name`: `work(arguments, element)` in a thread for each of `count` elements, of which there are fewer than
  * 2^31; `count` may speak of `arguments`. */

@@ -16,20 +16,6 @@ struct Chunk {
     int32_t parameter, first, count;
 };
 
-/* The sum of what every thread has left in `numbers`, or the largest of them (NaN is the largest of all), in numbers[0]. */
-DEVICE_FN void fold(float *numbers, bool largest) {
-    BARRIER();
-    for (int half = DEVICE_THREADS / 2; half > 0; half /= 2) {
-        EACH_THREAD(thread) {
-            if (thread < half) {
-                const float one = numbers[thread], other = numbers[thread + half];
-                numbers[thread] = !largest ? one + other : other > one || other != other ? other : one;
-            }
-        }
-        BARRIER();
-    }
-}
-
 /* Sums of squares of the gradients, and of what the samples add to the statistics, by chunk. */
 struct Measure {
     const float *gradients[MOST_PARAMETERS];

@@ -13,6 +13,7 @@
 #define BARRIER()
 #define EACH_OWN DEVICE_THREADS
 #define OWN(thread) thread
+#define ATOMIC_ADD(place, number) (*(place) += (number))
 
 struct HostBlock {
     unsigned x;
@@ -20,6 +21,7 @@ struct HostBlock {
 extern "C" {
 HostBlock host_block;
 /* A device's compiler knows these without a header. */
+double pow(double, double);
 float expf(float);
 float logf(float);
 float sqrtf(float);

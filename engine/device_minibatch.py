@@ -1,0 +1,233 @@
+"""Minibatches on a GPU (engine/kernels/minibatch.h): drawn by priority, gathered, written back and logged.
+
+Each takes a launch or two; torch needs some forty, of which one sorts and seven copy a few numbers a segment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from c_envs.device import DeviceProgram
+from engine.device_environments import Launcher
+from engine.device_kernels import as_double, kernel_program, launch, launch_blocks, layout, load_kernels
+from engine.scalars import Scalar
+
+MOST_SEGMENTS = 1 << 16
+"""Segments that one block draws from: with more torch's launches are the faster way."""
+MOST_COLUMNS = 12
+"""Arrays that a launch gathers from (MOST_COLUMNS in minibatch.h)."""
+UNITS = 1024
+"""Units that a block copies (UNITS_A_BLOCK in minibatch.h)."""
+
+
+class Prioritize(ctypes.Structure):
+    """The struct of this name in minibatch.h; so with those below."""
+
+    _fields_ = [*layout("metric alpha beta powered inverse", "segments"), ("eps", ctypes.c_double)]
+
+
+class DrawSegments(ctypes.Structure):
+    _fields_ = layout(
+        "powered inverse chance beta cumulative counts uses drawn weights", "segments count stratified normalized"
+    )
+
+
+class Column(ctypes.Structure):
+    _fields_ = layout("source target", "unit width stride units first_block")
+
+
+class Gather(ctypes.Structure):
+    _fields_ = [*layout("drawn", ""), ("columns", Column * MOST_COLUMNS), *layout("", "column_count count")]
+
+
+class WriteBack(ctypes.Structure):
+    _fields_ = layout("drawn values ratios learned to_values to_ratios", "steps count segments stride")
+
+
+class LogRow(ctypes.Structure):
+    _fields_ = layout(
+        "drawn weights ratios clip explained row to_drawn to_weights to_clipped to_explained", "steps count"
+    )
+
+
+ARGUMENTS: dict[str, type[ctypes.Structure]] = {
+    "prioritize": Prioritize,
+    "draw_segments": DrawSegments,
+    "gather_segments": Gather,
+    "write_back": WriteBack,
+    "log_row": LogRow,
+}
+"""Each kernel's arguments."""
+
+
+def minibatch_program() -> DeviceProgram:
+    """The kernels as a program for the run-time compiler."""
+    structs: list[type[ctypes.Structure]] = [*ARGUMENTS.values(), Column]
+    sizes = {arguments.__name__: ctypes.sizeof(arguments) for arguments in structs}
+    return kernel_program("minibatch.h", ARGUMENTS, sizes)
+
+
+class MinibatchKernels:
+    """The kernels of `minibatch_program`, launched on torch's current stream. Tensors are on the device and of the
+    types and shapes that minibatch.h gives them."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+
+    def draw(
+        self,
+        metric: Tensor,
+        chance: Tensor,
+        count: int,
+        alpha: Scalar,
+        beta: Scalar,
+        eps: float,
+        uses: Tensor,
+        *,
+        stratified: bool,
+        normalized: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """`count` segments drawn with replacement in proportion to (metric + eps)^alpha, in the order of their indices,
+        and their importance weights, `normalized` by the largest. `uses` grows by them."""
+        segments, device = len(metric), metric.device
+        powered, inverse, cumulative = torch.empty(3, segments, dtype=torch.float64, device=device).unbind()
+        counts = torch.empty(segments, dtype=torch.int32, device=device)
+        drawn = torch.empty(count, dtype=torch.int64, device=device)
+        weights = torch.empty(count, device=device)
+        beta = as_double(beta, device)
+        launch(
+            self._launcher,
+            "prioritize",
+            Prioritize,
+            segments,
+            metric=metric,
+            alpha=as_double(alpha, device),
+            beta=beta,
+            powered=powered,
+            inverse=inverse,
+            segments=segments,
+            eps=eps,
+        )
+        launch_blocks(
+            self._launcher,
+            "draw_segments",
+            DrawSegments,
+            1,
+            powered=powered,
+            inverse=inverse,
+            chance=chance,
+            beta=beta,
+            cumulative=cumulative,
+            counts=counts,
+            uses=uses,
+            drawn=drawn,
+            weights=weights,
+            segments=segments,
+            count=count,
+            stratified=stratified,
+            normalized=normalized,
+        )
+        return drawn, weights
+
+    def gather(self, drawn: Tensor, sources: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
+        """Copies of the drawn segments [M] out of each source, whose segments lie in the given dimension."""
+        columns = (Column * MOST_COLUMNS)()
+        copies: list[Tensor] = []
+        blocks, count = 0, len(drawn)
+        for column, (source, dimension) in zip(columns, sources, strict=False):
+            source = source.contiguous()
+            shape = [*source.shape]
+            shape[dimension] = count
+            copies.append(torch.empty(shape, dtype=source.dtype, device=source.device))
+            span = math.prod(shape[dimension + 1 :]) * source.element_size()
+            places = source.data_ptr() | copies[-1].data_ptr() | span
+            unit = next(size for size in (16, 8, 4, 1) if places % size == 0)
+            column.source, column.target = source.data_ptr(), copies[-1].data_ptr()
+            column.unit, column.width = unit, span // unit
+            column.stride = source.shape[dimension] * column.width
+            column.units, column.first_block = copies[-1].nbytes // unit, blocks
+            blocks += -(-column.units // UNITS)
+        launch_blocks(
+            self._launcher,
+            "gather_segments",
+            Gather,
+            max(1, blocks),
+            drawn=drawn,
+            columns=columns,
+            column_count=len(copies),
+            count=count,
+        )
+        return copies
+
+    def write_back(
+        self, drawn: Tensor, values: Tensor, ratios: Tensor, learned: Tensor, to_values: Tensor, to_ratios: Tensor
+    ) -> None:
+        """Puts values and ratios [T, M] of the drawn segments in their places in [T, S], unless the flag `learned` is
+        not set."""
+        steps, count = ratios.shape
+        flat = values.reshape(-1)
+        launch(
+            self._launcher,
+            "write_back",
+            WriteBack,
+            steps * count,
+            drawn=drawn,
+            values=flat,
+            ratios=ratios,
+            learned=learned,
+            to_values=to_values,
+            to_ratios=to_ratios,
+            steps=steps,
+            count=count,
+            segments=to_values.shape[1],
+            stride=flat.stride(0),
+        )
+
+    def log(
+        self,
+        row: Tensor,
+        drawn: Tensor,
+        weights: Tensor,
+        ratios: Tensor,
+        clip: Scalar,
+        explained: Tensor,
+        columns: tuple[Tensor, Tensor, Tensor, Tensor],
+    ) -> None:
+        """Writes the drawn segments, their weights, the clipped share of their ratios [T, M] and the explained variance
+        to that row of the columns, of which `row` then tells the next."""
+        to_drawn, to_weights, to_clipped, to_explained = columns
+        launch_blocks(
+            self._launcher,
+            "log_row",
+            LogRow,
+            1,
+            drawn=drawn,
+            weights=weights,
+            ratios=ratios,
+            clip=as_double(clip, ratios.device),
+            explained=explained,
+            row=row,
+            to_drawn=to_drawn,
+            to_weights=to_weights,
+            to_clipped=to_clipped,
+            to_explained=to_explained,
+            steps=ratios.shape[0],
+            count=ratios.shape[1],
+        )
+
+    def try_all(self) -> None:
+        """Launches every kernel on nothing."""
+        for kernel, arguments in ARGUMENTS.items():
+            launch(self._launcher, kernel, arguments, 0)
+
+
+def minibatch_kernels(device: torch.device, warn: Callable[[str], None] = lambda text: None) -> MinibatchKernels | None:
+    """The kernels for a CUDA device, or None where they cannot be had, and then `warn` hears why."""
+    return load_kernels(
+        minibatch_program(), device, MinibatchKernels, MinibatchKernels.try_all, "the making of minibatches", warn
+    )

@@ -1,0 +1,179 @@
+"""The kernels for minibatches on a GPU: their text, run on the CPU, does what sampler, segments and log do."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine import device_minibatch
+from engine.device_minibatch import ARGUMENTS, MinibatchKernels, minibatch_program
+from engine.device_update import Log
+from engine.replay import SCHEMES, Draw, SamplingSettings, SegmentSampler
+from engine.rollout import RolloutBuffer
+from engine.segments import Experience
+from tests.engine.device.host_device import build, host_program
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> MinibatchKernels:
+    folder = tmp_path_factory.mktemp("minibatch")
+    return MinibatchKernels(host_program(minibatch_program(), "host_minibatch.h", folder))
+
+
+def some_metric(segments: int) -> Tensor:
+    """With zeros, and with a few that are much larger than the rest."""
+    metric = torch.randn(segments, generator=torch.Generator().manual_seed(segments)).abs()
+    metric[::7] = 0
+    metric[::50] *= 1000
+    return metric
+
+
+def sampler(scheme: str, segments: int, kernels: MinibatchKernels | None) -> SegmentSampler:
+    made = SegmentSampler(segments, torch.Generator().manual_seed(1), kernels=kernels)
+    made.use_scheme(scheme)
+    return made
+
+
+@pytest.mark.parametrize("segments", [1, 5, 300, 2048, 2049, 9000])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("replacement", [True, False])
+def test_draws_weights_and_uses_are_those_of_the_scheme(
+    kernels: MinibatchKernels, scheme: str, replacement: bool, segments: int
+) -> None:
+    metric, count = some_metric(segments), max(1, min(700, segments // 2))
+    fused, plain = sampler(scheme, segments, kernels), sampler(scheme, segments, None)
+    for alpha, beta, normalized in ((0.7, 0.4, False), (0.0, 1.0, True), (1.5, 0.0, False), (1.0, 1.0, True)):
+        settings = SamplingSettings(alpha, beta, replacement, normalized)
+        one, other = fused.draw(metric, count, settings), plain.draw(metric, count, settings)
+        assert torch.equal(one.segments, other.segments)
+        torch.testing.assert_close(one.weights, other.weights, rtol=1e-6, atol=0)
+        assert one.segments.dtype == torch.int64
+        assert one.weights.dtype == torch.float32
+        assert torch.equal(fused.uses, plain.uses)
+
+
+def test_settings_of_a_recording_are_read_when_it_is_launched(kernels: MinibatchKernels) -> None:
+    metric, numbers = some_metric(500), torch.zeros(2, dtype=torch.float64)
+    alpha, beta = numbers.unbind()
+    fused, plain = sampler("stratified", 500, kernels), sampler("stratified", 500, None)
+    for values in ((0.5, 0.4), (1.5, 0.9)):
+        numbers.copy_(torch.tensor(values, dtype=torch.float64))
+        one = fused.draw(metric, 200, SamplingSettings(alpha, beta, True, False))
+        other = plain.draw(metric, 200, SamplingSettings(*values, True, False))
+        assert torch.equal(one.segments, other.segments)
+        torch.testing.assert_close(one.weights, other.weights, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("chance", [0.0, 1 - 2**-53])
+def test_the_ends_of_the_distribution_can_be_drawn(kernels: MinibatchKernels, chance: float) -> None:
+    """And nothing beyond, nor what has no priority to speak of."""
+    metric = torch.zeros(3000)
+    metric[[0, 2999]] = 1e6
+    uses = torch.zeros(3000, dtype=torch.int64)
+    given = torch.full((64,), chance, dtype=torch.float64)
+    drawn, _ = kernels.draw(metric, given, 64, 1.0, 0.5, 0.0, uses, stratified=False, normalized=False)
+    assert set(drawn.tolist()) == {0 if chance == 0 else 2999}
+    assert int(uses.sum()) == 64
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_priorities_that_overflow_show_in_every_weight(kernels: MinibatchKernels, bad: float) -> None:
+    """So that the minibatch is taken back, as with torch's operations; the segments exist."""
+    metric = torch.ones(600)
+    metric[123] = bad
+    fused = sampler("prioritized", 600, kernels)
+    drawn = fused.draw(metric, 100, SamplingSettings(0.7, 0.4, True, False))
+    assert not drawn.weights.isfinite().any()
+    assert 0 <= int(drawn.segments.min()) <= int(drawn.segments.max()) < 600
+
+
+def some_experience(observations: int, masked: bool, parts: int, segments: int = 40) -> Experience:
+    chance = torch.Generator().manual_seed(observations)
+    state = torch.zeros(parts, 2, segments, 6)
+    buffer = RolloutBuffer(9, segments, observations, state, CPU)
+    if masked:
+        buffer.masks = buffer.live.float()
+    experience = Experience(buffer.segments(1), None)
+    (store,) = experience.stores
+    for each in fields(store):
+        value = getattr(store, each.name)
+        if isinstance(value, Tensor) and value.is_floating_point():
+            value.copy_(torch.randn(value.shape, generator=chance))
+        elif each.name in ("actions", "resets"):
+            value.copy_(torch.randint(0, 100, value.shape, generator=chance))
+    return experience
+
+
+DRAWN = torch.tensor([0, 0, 3, 7, 7, 7, 20, 38, 39])
+
+
+@pytest.mark.parametrize(("observations", "parts"), [(1, 0), (3, 1), (6, 2), (118, 1), (512, 1)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_is_gathered_is_what_torch_gathers(
+    kernels: MinibatchKernels, observations: int, parts: int, masked: bool
+) -> None:
+    """In units of 16, 8, 4 and 1 bytes, and of an empty state."""
+    experience = some_experience(observations, masked, parts)
+    one, other = experience.gather(DRAWN, kernels), experience.gather(DRAWN)
+    assert (one.masks is None) == (not masked)
+    for each in fields(one):
+        mine, theirs = getattr(one, each.name), getattr(other, each.name)
+        if theirs is not None:
+            assert mine.dtype == theirs.dtype
+            assert torch.equal(mine, theirs), each.name
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_what_is_learned_is_written_back(kernels: MinibatchKernels, learned: bool) -> None:
+    one, other = (some_experience(3, False, 1) for _ in range(2))
+    heads = torch.randn(9, 9, 4)[:, torch.searchsorted(DRAWN, DRAWN)]  # the same for all draws of a segment
+    values, ratios = heads[..., 3], heads[..., 0].contiguous()
+    flag = torch.tensor(learned)
+    one.write_back_if(DRAWN, values, ratios, flag, kernels)
+    other.write_back_if(DRAWN, values, ratios, flag, None)
+    for name in ("values", "ratios"):
+        assert torch.equal(getattr(one.stores[0], name), getattr(other.stores[0], name))
+    assert torch.equal(one.stores[0].values[:, 38], values[:, 7]) == learned
+
+
+def test_a_log_has_the_same_rows(kernels: MinibatchKernels) -> None:
+    logs = [Log(3, 300, CPU) for _ in range(2)]
+    chance = torch.Generator().manual_seed(1)
+    for turn in range(3):
+        drawn = Draw(torch.randint(0, 900, (300,), generator=chance), torch.rand(300, generator=chance))
+        ratios = 1 + 0.3 * torch.randn(16, 300, generator=chance)
+        explained, clip = torch.tensor(turn / 7), torch.tensor(0.1 + turn / 10, dtype=torch.float64)
+        for log, given in zip(logs, (kernels, None), strict=True):
+            log.write(explained, drawn, ratios, clip, given)
+    one, other = logs
+    assert int(one.row) == 3
+    for name in ("row", "segments", "weights", "clipped", "explained_variance"):
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_nothing_is_read_or_written_beside_the_arrays(tmp_path: Path) -> None:
+    headers = ["host_minibatch.h", "host_driver.h", "minibatch_bounds.h"]
+    program = build(minibatch_program(), headers, ["-O1", "-g", "-fsanitize=address,undefined"], tmp_path)
+    # Looking for leaks, which there are none to look for, is not allowed in every container.
+    options = {"ASAN_OPTIONS": "detect_leaks=0"}
+    done = subprocess.run([program], env=options, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_host_and_the_device_speak_of_the_same_kernels(kernels: MinibatchKernels) -> None:
+    program = minibatch_program()
+    structs: list[type[ctypes.Structure]] = [*ARGUMENTS.values(), device_minibatch.Column]
+    for arguments in structs:
+        assert f"sizeof({arguments.__name__}) == {ctypes.sizeof(arguments)}" in program.source
+    header = program.headers["minibatch.h"]
+    assert f"#define MOST_COLUMNS {device_minibatch.MOST_COLUMNS}\n" in header
+    assert f"#define UNITS_A_BLOCK {device_minibatch.UNITS}\n" in header
+    kernels.try_all()  # on nothing they do nothing
