@@ -90,6 +90,10 @@ class OnePhase(PhaseTimer):
         """Not told apart."""
 
 
+_Mark = tuple[str | Mapping[str, float] | None, torch.cuda.Event]
+"""An event, and the name of the lap that it ends; None for what is no lap, laps of the host's in place of its own."""
+
+
 class CudaPhaseTimer(PhaseTimer):
     """Laps between CUDA events on the current stream, read an iteration late: no synchronization in the loop.
 
@@ -99,29 +103,43 @@ class CudaPhaseTimer(PhaseTimer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pending: list[tuple[str | Mapping[str, float] | None, torch.cuda.Event]] = []
+        self._pending: list[_Mark] = []
+        self._ended: list[_Mark] = []
+        """Of the iteration before, until somebody asks for it."""
+        self._spare: list[torch.cuda.Event] = []
         self._wall = 0.0
 
     def _mark(self, name: str | Mapping[str, float] | None) -> None:
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event = self._spare.pop() if self._spare else torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append((name, event))
 
     def start(self) -> None:
-        """Reads the events of the iteration before and begins to record this one's."""
+        """Begins to record an iteration's events; from now on the totals are those of the iteration before."""
         super().start()
         self._wall = 0.0
-        ready, self._pending = self._pending, []
-        if ready:
-            ready[-1][1].synchronize()
-        for (_, begin), (name, end) in itertools.pairwise(ready):
+        self._spare.extend(event for _, event in self._ended)
+        self._ended, self._pending = self._pending, []
+        self._mark(None)
+
+    def _read(self) -> None:
+        """Reads the events of the iteration before, where that was not done yet."""
+        ended, self._ended = self._ended, []
+        if ended:
+            ended[-1][1].synchronize()
+        for (_, begin), (name, end) in itertools.pairwise(ended):
             if name is None:
                 continue
             laps = name if isinstance(name, Mapping) else {name: begin.elapsed_time(end) / 1000}
             for each, seconds in laps.items():
                 self._totals[each] += seconds
                 self._wall += seconds
-        self._mark(None)
+        self._spare.extend(event for _, event in ended)
+
+    def totals(self) -> dict[str, float]:
+        """Seconds by phase of the iteration before."""
+        self._read()
+        return super().totals()
 
     def lap(self, name: str) -> None:
         """Ends a lap under `name`."""
@@ -135,6 +153,7 @@ class CudaPhaseTimer(PhaseTimer):
 
     def wall(self) -> float:
         """Seconds on the device's clock of the iteration that `totals` speaks of, without what was skipped."""
+        self._read()
         return self._wall
 
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,7 +50,8 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class ReuseColumns:
-    """What `reuse_statistics` are made of: a number for every segment [S], and behind them one for every draw [D].
+    """What `reuse_metrics` and `reuse_view` are made of: a number for every segment [S], and behind them one for every
+    draw [D].
 
     metric: priority metric after the last update; chances: the probabilities the scheme gives it, float64.
     """
@@ -82,51 +85,56 @@ def reuse_columns(
     )
 
 
-def reuse_statistics(
-    sampler: SegmentSampler, columns: ReuseColumns, fresh: int, iteration: int, table: bool = False
-) -> tuple[dict[str, float], ReplayView]:
-    """Metrics under replay/ and the panel's view, from columns on the host whose first `fresh` segments are new.
+def reuse_metrics(columns: ReuseColumns, fresh: int, iteration: int) -> dict[str, float]:
+    """Metrics under replay/, from columns on the host whose first `fresh` segments are of this iteration.
 
     The effective sample size is (sum p)^2 / (S * sum p^2), the entropy is divided by log S: both are 1 for a uniform
-    distribution. `table` asks for a row for every segment.
+    distribution.
     """
-    uses, metric, chances = columns.uses, columns.metric, columns.chances
-    # Where priorities overflow, weights do, too; the minibatches they were drawn for were taken back.
-    weights = columns.weights[columns.weights.isfinite()]
-    segments = len(metric)
-    counts = uses.double()
-    quantiles = torch.quantile(counts, torch.tensor([0.5, 0.9, 0.99], dtype=torch.float64)).tolist()
+    chances, segments = columns.chances, len(columns.metric)
+    counts = np.bincount(columns.uses.numpy())
+    p50, p90, p99 = _quantiles(counts, segments, (0.5, 0.9, 0.99))
     entropy = float(-(chances * chances.clamp(min=1e-300).log()).sum())
     values = {
-        "replay/uses_mean": float(counts.mean()),
-        "replay/uses_max": float(counts.max()),
-        "replay/uses_p50": quantiles[0],
-        "replay/uses_p90": quantiles[1],
-        "replay/uses_p99": quantiles[2],
-        "replay/unused": float((uses == 0).double().mean()),
+        "replay/uses_mean": float(counts @ np.arange(len(counts))) / segments,
+        "replay/uses_max": float(len(counts) - 1),
+        "replay/uses_p50": p50,
+        "replay/uses_p90": p90,
+        "replay/uses_p99": p99,
+        "replay/unused": int(counts[0]) / segments,
         "replay/ess": float(chances.sum().square() / (segments * chances.square().sum())),
         "replay/entropy": entropy / math.log(segments) if segments > 1 else 1.0,
     }
+    weights = _finite(columns.weights)
     if len(weights):
+        lowest, highest = weights.aminmax()
         values |= {
-            "replay/weight_min": float(weights.min()),
+            "replay/weight_min": float(lowest),
             "replay/weight_mean": float(weights.mean()),
-            "replay/weight_max": float(weights.max()),
+            "replay/weight_max": float(highest),
         }
-    ages = iteration - columns.iterations[columns.drawn]
-    if segments > fresh and len(ages):
+    if segments > fresh and len(columns.drawn):
+        ages = _ages(columns, iteration).numpy()
         values |= {
-            "replay/old_share": float((ages > 0).double().mean()),
-            "replay/age_mean": float(ages.double().mean()),
+            "replay/old_share": np.count_nonzero(ages) / len(ages),
+            "replay/age_mean": float(ages.sum()) / len(ages),
             "replay/age_max": float(ages.max()),
         }
-    priorities = _histogram(metric.clamp(min=1e-12), log=True)
-    view = ReplayView(
-        scheme=sampler.scheme.name,
-        segments=segments,
+    return values
+
+
+def reuse_view(
+    scheme: str, draws: int, columns: ReuseColumns, fresh: int, iteration: int, table: bool = False
+) -> ReplayView:
+    """What the panel shows of the same columns. `table` asks for a row for every segment."""
+    ages, weights = _ages(columns, iteration), _finite(columns.weights)
+    priorities = _histogram(columns.metric.clamp(min=1e-12), log=True)
+    return ReplayView(
+        scheme=scheme,
+        segments=len(columns.metric),
         fresh=fresh,
-        draws=sampler.draws,
-        uses_histogram=tuple(torch.bincount(uses.clamp(max=USES_BINS - 1), minlength=USES_BINS).tolist()),
+        draws=draws,
+        uses_histogram=tuple(torch.bincount(columns.uses.clamp(max=USES_BINS - 1), minlength=USES_BINS).tolist()),
         priority_histogram=priorities.counts,
         priority_range=(10**priorities.low, 10**priorities.high),
         weights=_histogram(weights) if len(weights) else Histogram(),
@@ -135,7 +143,27 @@ def reuse_statistics(
         top=_highest(columns, iteration, TOP),
         table=_highest(columns, iteration, TABLE) if table else (),
     )
-    return values, view
+
+
+def _finite(weights: Tensor) -> Tensor:
+    """The weights without those that overflowed with their priorities; their minibatches were taken back."""
+    return weights[weights.isfinite()]
+
+
+def _ages(columns: ReuseColumns, iteration: int) -> Tensor:
+    """The age of every draw, in iterations [D]."""
+    return iteration - columns.iterations[columns.drawn]
+
+
+def _quantiles(counts: np.ndarray, total: int, shares: Sequence[float]) -> list[float]:
+    """Quantiles of `total` whole numbers of which `counts[k]` are k, between two of them in proportion."""
+    ranks = np.array(shares) * (total - 1)
+    below = np.floor(ranks)
+    places = np.searchsorted(counts.cumsum(), np.concatenate((below, np.ceil(ranks))), side="right")
+    (low, high), share = places.reshape(2, -1), ranks - below
+    # From the nearer of the two, as torch.quantile does it: to the last bit.
+    between = np.where(share < 0.5, low + share * (high - low), high - (1 - share) * (high - low))
+    return [float(value) for value in between]
 
 
 def _histogram(values: Tensor, log: bool = False) -> Histogram:

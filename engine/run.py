@@ -189,14 +189,14 @@ class Run:
 
     def _publish(self, report: Report) -> None:
         now = time.monotonic()
-        fields: dict[str, object] = {"replay": report.replay, "stage": ""}
+        fields: dict[str, object] = {"stage": ""}
         if now - self._memory_read >= MEMORY_SECONDS:
             self._memory_read = now
             fields["memory"] = self._memory.read()
         clip = self._clip()
         if clip is not None:
             fields["clip"] = clip
-        self.telemetry.iteration(report.metrics, report.seconds, **fields)
+        self.telemetry.iteration(report.metrics, report.seconds, report.view, **fields)
         self.alarms.after_iteration(report.metrics, self.trainer.profile)
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now

@@ -105,14 +105,12 @@ class TrainingSession:
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot; never blocks."""
-        newest = self._telemetry.snapshot()
-        if newest.state == "running" and self._control.paused:
+        state = self._telemetry.snapshot().state
+        if state == "running" and self._control.paused:
             self._telemetry.update(state="paused")
-            return self._telemetry.snapshot()
-        if newest.state == "paused" and not self._control.paused:
+        elif state == "paused" and not self._control.paused:
             self._telemetry.update(state="running")
-            return self._telemetry.snapshot()
-        return newest
+        return self._telemetry.seen()
 
     def history(self, since: int = 0, limit: int | None = None) -> list[Mapping[str, float]]:
         """Metrics of the iterations after `since`, oldest first: the first `limit` of them, or all of the 20,000 that

@@ -1,8 +1,8 @@
 """Gathers what happens into the newest Snapshot, the metrics history, the log and the run's files.
 
-The trainer's thread writes, any thread reads. Reading is picking up a reference: it never waits for the trainer, and
-the trainer never waits for a reader. Files are written by another thread (`engine.recorder`): a disk that refuses or
-hangs costs a warning, not the run.
+The trainer's thread writes, any thread reads. Reading is picking up a reference, and making what only readers need: it
+never waits for the trainer's work, and the trainer never waits for a reader's. Files are written by another thread
+(`engine.recorder`): a disk that refuses or hangs costs a warning, not the run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from engine.metric_history import HISTORY, MetricHistory, Metrics
 from engine.recorder import Recorder, Write
 from engine.run_folder import RunFolder
-from engine.snapshot import EMPTY, LogLine, Phase, Snapshot
+from engine.snapshot import EMPTY, LogLine, Phase, ReplayView, Snapshot
 
 FLUSH_SECONDS = 5.0
 """How long a checkpoint, and the end of a run, wait for metrics and events to be on the disk."""
@@ -33,6 +33,8 @@ class Telemetry:
     def __init__(self, **fields: Any) -> None:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(**fields)
+        self._view: Callable[[], ReplayView] | None = None
+        """Makes the newest view of replay, as long as nobody has looked at it."""
         self._history = MetricHistory()
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._recorder: Recorder | None = None
@@ -54,8 +56,22 @@ class Telemetry:
         self._replace(metrics=self._history.newest() or EMPTY)
 
     def snapshot(self) -> Snapshot:
-        """The newest snapshot."""
+        """The newest snapshot, for those who do not look at its view of replay: it may be an older one."""
         return self._snapshot
+
+    def seen(self) -> Snapshot:
+        """The newest snapshot with its view of replay, which the thread makes that looks at it first."""
+        with self._lock:
+            newest, make = self._snapshot, self._view
+        if make is None:
+            return newest
+        view = make()
+        with self._lock:
+            if self._view is make:  # no newer one has come meanwhile
+                self._view = None
+                self._snapshot = dataclasses.replace(self._snapshot, replay=view)
+                return self._snapshot
+        return dataclasses.replace(newest, replay=view)
 
     def history(self, since: int = 0, limit: int | None = None) -> list[Metrics]:
         """Metrics of the iterations after `since`, oldest first: the first `limit` of them, or all."""
@@ -79,10 +95,13 @@ class Telemetry:
             self._add_line(text, level)
             self._event(kind, **fields)
 
-    def iteration(self, metrics: dict[str, float], seconds: float, **fields: Any) -> None:
+    def iteration(
+        self, metrics: dict[str, float], seconds: float, view: Callable[[], ReplayView] | None = None, **fields: Any
+    ) -> None:
         """Publishes an iteration that took `seconds`: completes its metrics with time and rate, stores them and
-        derives the snapshot's figures. `fields` are further fields of the snapshot."""
+        derives the snapshot's figures. `view` makes its view of replay, `fields` are further fields of the snapshot."""
         with self._lock:
+            self._view = view or self._view
             before = self._snapshot
             steps = metrics["step"] - before.step
             elapsed = before.elapsed + seconds

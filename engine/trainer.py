@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
 from engine.policy import Policy
 from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
-from engine.reuse import Reuse, ReuseColumns, clipped, reuse_columns, reuse_statistics
+from engine.reuse import Reuse, ReuseColumns, clipped, reuse_columns, reuse_metrics, reuse_view
 from engine.rollout import RolloutBuffer
 from engine.schedules import learning_rate_factor
 from engine.segments import Experience, Segments
@@ -40,11 +41,17 @@ from engine.snapshot import ReplayView
 
 @dataclass(slots=True)
 class Report:
-    """What an iteration did: flat metrics, its wall time without pauses, and the prioritization panel's view."""
+    """What an iteration did: flat metrics, its wall time without pauses, and what makes the prioritization panel's
+    view, at any later time and in any thread."""
 
     metrics: dict[str, float]
     seconds: float
-    replay: ReplayView
+    view: Callable[[], ReplayView]
+
+    @property
+    def replay(self) -> ReplayView:
+        """That view, made anew."""
+        return self.view()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,10 +321,7 @@ class Trainer:
         if math.isfinite(explained := float(outcome.explained_variance)):
             metrics["loss/explained_variance"] = explained
         settings = self.sampling_settings()
-        reuse, view = reuse_statistics(
-            self.sampler, outcome.reuse, self.experience.fresh, self.iteration, table=self.inspected
-        )
-        metrics |= reuse
+        metrics |= reuse_metrics(outcome.reuse, self.experience.fresh, self.iteration)
         metrics["replay/alpha"], metrics["replay/beta"] = float(settings.alpha), float(settings.beta)
         metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()
         metrics["train/minibatches"] = self.learner.updates
@@ -328,7 +332,14 @@ class Trainer:
         metrics |= {f"time/{name}": seconds for name, seconds in phases.items()}
         metrics["time/iteration"] = self.timer.wall()
         metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
-        return Report(metrics, self.timer.elapsed(), view)
+        return Report(metrics, self.timer.elapsed(), self.view(outcome.reuse))
+
+    def view(self, columns: ReuseColumns) -> Callable[[], ReplayView]:
+        """What makes the panel's view of this iteration: few look, and most iterations are never looked at."""
+        # On the CPU the counts are those that the next iteration sets to zero.
+        kept = replace(columns, uses=columns.uses.clone())
+        sampler, fresh, iteration = self.sampler, self.experience.fresh, self.iteration
+        return partial(reuse_view, sampler.scheme.name, sampler.draws, kept, fresh, iteration, self.inspected)
 
     def learned(self, figures: Tensor) -> dict[str, float]:
         """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""

@@ -88,11 +88,13 @@ class Device:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.waited: list[object] = []
+        self.made = 0
         outer = self
 
         class Event:
             def __init__(self, enable_timing: bool) -> None:
                 assert enable_timing
+                outer.made += 1
 
             def record(self) -> None:
                 self.at = outer.now
@@ -125,6 +127,22 @@ def test_device_laps_are_read_an_iteration_late(monkeypatch: pytest.MonkeyPatch)
     device.now += 0.5
     timer.lap("report")
     assert timer.totals() == {"policy": 4.0, "env": 2.0}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_events_are_made_once_and_used_again(monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    device = Device(monkeypatch)
+    timer = CudaPhaseTimer()
+    for iteration in range(1, 6):
+        timer.start()
+        if asked and iteration > 1:
+            assert timer.totals() == {"env": float(iteration - 1), "policy": 1.0}
+            assert timer.wall() == iteration
+        device.now += iteration
+        timer.lap("env")
+        device.now += 1.0
+        timer.lap("policy")
+    assert device.made <= 9, "those of three iterations"
 
 
 def test_what_host_and_device_did_side_by_side_counts_by_the_hosts_clock(

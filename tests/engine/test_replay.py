@@ -16,7 +16,7 @@ from engine.replay import (
     priority_metric,
     probabilities,
 )
-from engine.reuse import Reuse, clipped, reuse_columns, reuse_statistics
+from engine.reuse import Reuse, clipped, reuse_columns, reuse_metrics, reuse_view
 from engine.segments import Experience
 from tests.engine.test_segments import make_segments
 
@@ -165,7 +165,8 @@ def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None
         reuse.record(drawn.segments, clipped(ratios, 0.2))
     chances = probabilities(METRIC, 1.0)
     columns = reuse_columns(sampler, experience, METRIC, chances, reuse)
-    values, view = reuse_statistics(sampler, columns, experience.fresh, iteration=9, table=True)
+    values = reuse_metrics(columns, experience.fresh, iteration=9)
+    view = reuse_view("topk", sampler.draws, columns, experience.fresh, iteration=9, table=True)
     assert values["replay/uses_mean"] == 3.0
     assert values["replay/uses_max"] == 12.0
     assert values["replay/unused"] == 0.75
@@ -188,8 +189,26 @@ def test_reuse_statistics_are_those_of_the_counts_and_the_distribution() -> None
     ]
     assert view.top[0].score == 5 * 600.0
     assert len(view.table) == 8
+    assert (view.scheme, view.draws) == ("topk", 24)
     assert view.segments == 8
     assert view.fresh == 6
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3, 10, 101, 2048, 4097])
+def test_the_uses_of_an_iteration_are_told_to_the_last_bit_as_torch_tells_them(segments: int) -> None:
+    chance = generator()
+    experience = Experience(make_segments(segments, 1, horizon=1), None)
+    for mean in (0.0, 0.3, 1.0, 7.0, 40.0):
+        sampler = SegmentSampler(segments, chance)
+        sampler.uses = torch.poisson(torch.full((segments,), mean), generator=chance).long()
+        columns = reuse_columns(sampler, experience, torch.ones(segments), torch.ones(segments).double(), Reuse())
+        values = reuse_metrics(columns, segments, iteration=1)
+        counts = sampler.uses.double()
+        for place, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99)):
+            assert values[f"replay/uses_{place}"] == float(torch.quantile(counts, share)), (mean, place)
+        assert values["replay/uses_mean"] == float(counts.mean())
+        assert values["replay/uses_max"] == float(counts.max())
+        assert values["replay/unused"] == float((counts == 0).double().mean())
 
 
 def test_a_uniform_distribution_has_full_effective_size() -> None:
@@ -197,7 +216,8 @@ def test_a_uniform_distribution_has_full_effective_size() -> None:
     experience = Experience(make_segments(8, 1), None)
     chances = probabilities(torch.ones(8), 1.0)
     columns = reuse_columns(sampler, experience, torch.ones(8), chances, Reuse())
-    values, view = reuse_statistics(sampler, columns, experience.fresh, iteration=1)
+    values = reuse_metrics(columns, experience.fresh, iteration=1)
+    view = reuse_view("prioritized", sampler.draws, columns, experience.fresh, iteration=1)
     assert values["replay/ess"] == pytest.approx(1.0)
     assert values["replay/entropy"] == pytest.approx(1.0)
     assert "replay/weight_mean" not in values, "no draw, no weight"

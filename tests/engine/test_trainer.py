@@ -186,3 +186,15 @@ def test_maze_trains_and_reports_success(make_trainer: Make) -> None:
     scores = [report["episode/score"] for report in reports if "episode/score" in report]
     assert scores
     assert all(0 <= score <= 1 for score in scores)
+
+
+@pytest.mark.parametrize("factor", [0, 1])
+def test_a_report_can_be_looked_at_long_after_its_iteration(make_trainer: Make, factor: int) -> None:
+    first, second = (make_trainer(f"replay.factor={factor}", "train.minibatch=32") for _ in range(2))
+    at_once, later = [], []
+    for iteration in range(4):
+        first.inspected = second.inspected = iteration == 1
+        at_once.append(first.iterate().replay)
+        later.append(second.iterate())
+    assert [len(view.table) > 0 for view in at_once] == [False, True, False, False]
+    assert [report.replay for report in later] == at_once
