@@ -119,17 +119,26 @@ class Collector:
         self.set_state(state)
 
     @torch.no_grad()
-    def collect(self, timer: PhaseTimer, gate: Gate, reward_clamp: float) -> None:
-        """Fills the buffer with the next T steps of every agent."""
+    def collect(
+        self, timer: PhaseTimer, gate: Gate, reward_clamp: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """Fills the buffer with the next T steps of every agent.
+
+        `meanwhile` is called once, when all that is left is to wait for the device: the horizon is not given up any
+        more, and nothing of it is known yet.
+        """
         self._begin()
         self._collect(timer, gate)
         if not self.on_host:
             for name in ("rewards", "terminals", "truncations"):
                 getattr(self.buffer, name).copy_(self.host[name], non_blocking=True)
             self.buffer.live.copy_(self.host["masks"], non_blocking=True)
-        figures, all_live = to_host((rollout_figures(self.buffer), self.buffer.live.all()))
-        self.fault = inspect_rollout(self.buffer, figures, self.buffer.agents // self.batch.environments)
-        self.buffer.finish(reward_clamp, all_live=bool(all_live))
+        findings = (rollout_figures(self.buffer), self.buffer.live.all())
+        meanwhile()
+        figures, all_live = to_host(findings)
+        self.fault = inspect_rollout(self.buffer, float(figures.sum()), self.buffer.agents // self.batch.environments)
+        self.buffer.finish(reward_clamp)
+        self.buffer.mask(all_live=bool(all_live))
         timer.lap("collect/store")
 
     def _begin(self) -> None:

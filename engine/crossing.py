@@ -32,6 +32,31 @@ def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
+class Crossing:
+    """The way to the host of numbers that are told again and again: `send` queues them, `arrived` waits for them.
+
+    In between the host may do something else. The memory that they arrive in is used again.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._event = torch.cuda.Event() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._here = torch.zeros(0)
+
+    def send(self, numbers: Tensor) -> None:
+        """Queues a copy; contiguous."""
+        if self._here.shape != numbers.shape or self._here.dtype != numbers.dtype:
+            self._here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=self._event is not None)
+        self._here.copy_(numbers, non_blocking=True)
+        if self._event is not None:
+            self._event.record()
+
+    def arrived(self) -> Tensor:
+        """What was sent last, until something is sent again."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._here
+
+
 def all_to_host(value: Value) -> Value:
     """A dataclass whose fields are tensors, or such dataclasses, with all of them on the host: in one copy."""
     crossed = iter(to_host(list(_tensors(value))))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from engine.collector import Collector, Gate
+from engine.crossing import Crossing
 from engine.cut_episodes import note_cuts, steps_between, value_cuts
 from engine.device_environments import DeviceBatch
 from engine.device_graph import GraphedCall
+from engine.guard import inspect_rollout, rollout_figures
 from engine.phases import PhaseTimer
 from engine.policy import Policy
 from engine.replica import Replica
@@ -44,6 +47,13 @@ class DeviceCollector(Collector):
         self._environments = torch.zeros(
             batch.environments, batch.spec.state_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda"
         )
+        self._states_before = torch.zeros_like(self._environments, device=device)
+        self._reward_clamp = torch.full((1,), math.inf, device=device)
+        self._clamped_to = math.inf
+        """What the host has written there."""
+        self._findings = torch.zeros(2, device=device)
+        """Of a horizon: the sum of its `rollout_figures`, and whether all agents acted in all steps."""
+        self._crossing = Crossing(device)
         self._replica: Replica | None = None
         self._device_batch = batch
         self.graph = GraphedCall(self._horizon, "rollout", device, warn, wanted=graphs)
@@ -76,9 +86,24 @@ class DeviceCollector(Collector):
         """Bytes that a horizon copies between host and device: the environments' states, for looking at segments."""
         return self._environments.nbytes
 
-    def _environment_states(self) -> Tensor:
-        self._device_batch.copy_states(self._environments)
-        return self._environments
+    @torch.no_grad()
+    def collect(
+        self, timer: PhaseTimer, gate: Gate, reward_clamp: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """Fills the buffer with the next T steps of every agent. `meanwhile` has the time that they take the device."""
+        self.watch.states.clear()
+        clamp = reward_clamp or math.inf
+        if clamp != self._clamped_to:
+            self._reward_clamp.fill_(clamp)
+            self._clamped_to = clamp
+        self._collect(timer, gate)
+        meanwhile()
+        figures, all_live = self._crossing.arrived().tolist()
+        self.fault = inspect_rollout(self.buffer, figures, self.buffer.agents // self.batch.environments)
+        if not math.isfinite(figures):
+            self.buffer.finish(clamp)  # what was left alone because it was to be looked at
+        self.buffer.mask(all_live=bool(all_live))
+        timer.lap("collect/store")
 
     def _collect(self, timer: PhaseTimer, gate: Gate) -> None:
         torch.rand(self._uniform.shape, generator=self.generator, out=self._uniform)
@@ -86,6 +111,9 @@ class DeviceCollector(Collector):
         timer.lap("collect/store")
         self.graph()
         timer.lap("collect/rollout")
+        self._environments.copy_(self._states_before, non_blocking=True)
+        self._crossing.send(self._findings)
+        self.buffer.environments = self._environments
         if self.watch.environment is not None:
             if self._replica is None:
                 self._replica = Replica(self._device_batch)
@@ -93,6 +121,10 @@ class DeviceCollector(Collector):
 
     def _horizon(self) -> None:
         buffer, state = self.buffer, self._state
+        buffer.observations[0].copy_(buffer.observations[buffer.horizon])
+        buffer.final_values.zero_()
+        buffer.state.copy_(state)
+        self._device_batch.copy_states(self._states_before)
         between_cuts = steps_between(self.batch.spec.truncation_steps, buffer.horizon)
         for t in range(buffer.horizon):
             state = self._act(t, state, between_cuts > 0)
@@ -104,6 +136,14 @@ class DeviceCollector(Collector):
         buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
         if state is not self._state:
             self._state.copy_(state)
+        self._end_horizon()
+
+    def _end_horizon(self) -> None:
+        """What the host is told of a horizon, and what follows from it. Where something is not finite, rewards stay as
+        they are until the host has looked at them."""
+        buffer, figures = self.buffer, rollout_figures(self.buffer).sum(0, keepdim=True)
+        torch.cat((figures, buffer.live.flatten().all(0, keepdim=True).float()), out=self._findings)
+        buffer.finish(self._reward_clamp.masked_fill(~figures.isfinite(), math.inf))
 
     def _act(self, t: int, state: Tensor, cuts: bool) -> Tensor:
         """The actions of step t; the recurrent state after it. `state` itself may be overwritten."""

@@ -158,7 +158,7 @@ def soundness(tensors: Sequence[Tensor]) -> Tensor:
     """
     if tensors[0].is_cuda:
         return torch.stack(torch._foreach_norm(list(tensors), 1))  # a few launches for all; sums would be one each
-    return torch.stack([tensor.sum().float() for tensor in tensors])
+    return torch.cat([tensor.flatten().sum(0, keepdim=True).float() for tensor in tensors])
 
 
 def rollout_figures(buffer: RolloutBuffer) -> Tensor:
@@ -175,12 +175,12 @@ def rollout_figures(buffer: RolloutBuffer) -> Tensor:
     return soundness([quantity for quantity in quantities if quantity.numel()])
 
 
-def inspect_rollout(buffer: RolloutBuffer, figures: Tensor, agents_per_environment: int) -> CollectionFault | None:
-    """What is not finite of a collected horizon, whose `rollout_figures` the host has.
+def inspect_rollout(buffer: RolloutBuffer, figures: float, agents_per_environment: int) -> CollectionFault | None:
+    """What is not finite of a collected horizon, whose `rollout_figures` add up to so much.
 
     Call it before rewards are clamped, which would hide infinity.
     """
-    if math.isfinite(float(figures.sum())):
+    if math.isfinite(figures):
         return None
     horizon = buffer.horizon
     agents = torch.zeros(buffer.agents, dtype=torch.bool, device=buffer.rewards.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.scalars import Scalar
 from engine.segments import Segments
 
 
@@ -33,6 +34,8 @@ class RolloutBuffer:
         self.live = zeros(horizon, agents, dtype=torch.uint8)
         self.bootstrap = zeros(agents)
         self.state = torch.zeros_like(state, device=device)
+        self._agent = torch.arange(agents, device=device)
+        self._agent_here = torch.arange(agents)
         self.environments = torch.zeros(0, 0, dtype=torch.uint8)
         """States of the environments at the horizon's start, [E, bytes] on the host."""
         self.masks: Tensor | None = None
@@ -42,22 +45,23 @@ class RolloutBuffer:
         """Memory of all tensors."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor))
 
-    def finish(self, reward_clamp: float, *, all_live: bool) -> None:
-        """Derives what follows from a whole horizon: ends, resets, clamped rewards, ratios of 1, masks.
-
-        `all_live`: every agent acted in every step, so that there is nothing to mask.
-        """
+    def finish(self, reward_clamp: Scalar) -> None:
+        """Derives what follows from a whole horizon: ends, resets, clamped rewards (the number 0: left as they are),
+        ratios of 1."""
         torch.bitwise_or(self.terminals, self.truncations, out=self.done)
         self.resets[1:] = self.done[:-1]
-        if reward_clamp > 0:
+        if isinstance(reward_clamp, Tensor):
             self.rewards.clamp_(-reward_clamp, reward_clamp)
+        elif reward_clamp > 0:
+            self.rewards.clamp_(min=-reward_clamp, max=reward_clamp)
         self.ratios.fill_(1.0)
+
+    def mask(self, *, all_live: bool) -> None:
+        """Masks what is not live; `all_live`: every agent acted in every step, so that there is nothing to mask."""
         self.masks = None if all_live else self.live.float()
 
     def segments(self, iteration: int) -> Segments:
         """The buffer's segments, sharing its memory: the next horizon overwrites them."""
-        device = self.rewards.device
-        agent = torch.arange(self.agents, device=device)
         return Segments(
             observations=self.observations[: self.horizon],
             actions=self.actions,
@@ -73,7 +77,7 @@ class RolloutBuffer:
             bootstrap=self.bootstrap,
             state=self.state,
             environments=self.environments,
-            environment=torch.arange(self.agents) // max(1, self.agents // max(1, len(self.environments))),
-            agent=agent,
-            iteration=torch.full((self.agents,), iteration, dtype=torch.int64, device=device),
+            environment=self._agent_here // max(1, self.agents // max(1, len(self.environments))),
+            agent=self._agent,
+            iteration=torch.full_like(self._agent, iteration),
         )

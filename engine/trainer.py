@@ -160,11 +160,20 @@ class Trainer:
         """Steps every agent through one horizon and sets all that counts per iteration to zero."""
         generator = self.action_generator.get_state()
         try:
-            self.collector.collect(self.timer, self._collecting, self.profile.train.reward_clamp)
+            self.collector.collect(
+                self.timer, self._collecting, self.profile.train.reward_clamp, self._before_it_is_known
+            )
         except CollectionAbandoned:
             self.collector.rewind()
             self.action_generator.set_state(generator)
             raise
+        self.experience.mask(self.buffer.masks)
+        if self.collector.fault is not None:
+            self.guard.meet_collection(self.collector.fault, self.experience)
+            self.collector.forget(self.collector.fault.agents)
+
+    def _before_it_is_known(self) -> None:
+        """What a horizon brings with it whatever it holds: a GPU is still at work on it."""
         self.step += self.steps_per_iteration
         self.iteration += 1
         self.experience = Experience(self.buffer.segments(self.iteration), self.archive)
@@ -174,9 +183,6 @@ class Trainer:
         self.guard.start_iteration(self.iteration)
         self.reuse = Reuse()
         self.explained_variance = None
-        if self.collector.fault is not None:
-            self.guard.meet_collection(self.collector.fault, self.experience)
-            self.collector.forget(self.collector.fault.agents)
 
     def _collecting(self, timer: Timer) -> None:
         """The gate of the collector. What is not collected yet is lost without loss: the same steps come again."""

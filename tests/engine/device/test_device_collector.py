@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -140,6 +141,43 @@ def test_training_on_the_device_is_training(make_pair: Callable[..., tuple[Train
     assert "time/collect/rollout" in one
     assert device.collector.crossing_bytes() == 64 * device.batch.spec.state_bytes
     assert plain.collector.crossing_bytes() == 0
+
+
+class Rewards:
+    """A batch whose agents find rewards of 3, 0 and -3, and one of them an infinite one in some horizons."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._batch, self._rewards = trainer.batch, trainer.buffer.rewards
+        self.infinite = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def step(self, t: int, *environments: int) -> None:
+        self._batch.step(t, *environments)
+        self._rewards[t] = 3.0 * (t % 3 - 1)
+        if t == 4 and self.infinite:
+            self._rewards[t, 3] = -torch.inf
+
+
+def test_rewards_are_cut_after_they_were_looked_at(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
+    """An infinite one would be hidden by the cut; the limit may change while it trains."""
+    pair = make_pair("env.agents=8", "run.on_nan=skip")
+    batches = [Rewards(trainer) for trainer in pair]
+    for trainer, batch in zip(pair, batches, strict=True):
+        trainer.collector.batch = batch
+    for limit, infinite in ((2.0, False), (0.5, False), (0.5, True), (0.0, False), (0.0, True), (0.25, False)):
+        for trainer, batch in zip(pair, batches, strict=True):
+            batch.infinite = infinite
+            trainer.collector.collect(trainer.timer, trainer.gate, limit)
+        device, plain = (trainer.collector.fault for trainer in pair)
+        assert (device is not None) == (plain is not None) == infinite
+        if device is not None and plain is not None:
+            assert "the reward of agent 3 (environment 3) at step 5 of 16 is -inf" in device.source == plain.source
+            assert device.agents.nonzero().tolist() == plain.agents.nonzero().tolist() == [[3]]
+        rewards = pair[0].buffer.rewards
+        assert torch.equal(rewards, pair[1].buffer.rewards)
+        assert rewards[rewards.isfinite()].abs().max() == (limit or 3.0)
 
 
 def test_an_infinite_last_observation_is_found(make_pair: Callable[..., tuple[Trainer, Trainer]]) -> None:
