@@ -1,8 +1,8 @@
 """A batch of environments that lives where the network does: `c_envs.Batch` with tensors of a device.
 
 Nothing here waits for the device but what hands bytes to the host: `state`, `states`, `statistics`, `save`. Everything
-else is queued on the current stream, so that a CUDA graph can hold it. Who copies `sums` together with other things has
-`statistics_of` make of them what `statistics` gives.
+else is queued on the current stream, so that a CUDA graph can hold it. Who copies `take_sums` to the host together with
+other things has `added` make of them what `statistics` gives.
 """
 
 from __future__ import annotations
@@ -134,15 +134,15 @@ class DeviceBatch:
         """Sums over the episodes of environments first .. first+count-1 (None: all from first on) that ended since the
         last call for them, in the order of environments; cleared by it."""
         sums = self.sums[first : None if count is None else first + count]
-        found = _added(sums.cpu().numpy())
+        found = added(sums.cpu())
         sums.zero_()
         return found
 
-    def statistics_of(self, sums: Tensor) -> c_envs.Statistics:
-        """What `statistics` gives, for a copy of `sums` on the host made after the last step; cleared by it."""
-        found = _added(sums.numpy())
+    def take_sums(self) -> Tensor:
+        """A copy of `sums`, which begin at zero again."""
+        taken = self.sums.clone()
         self.sums.zero_()
-        return found
+        return taken
 
     def state(self, environment: int) -> bytes:
         """Everything about one environment, its generator included."""
@@ -181,11 +181,12 @@ class DeviceBatch:
         self._host.close()
 
 
-def _added(sums: np.ndarray) -> c_envs.Statistics:
-    """The sums [E, bytes] of environments, in their order."""
+def added(sums: Tensor) -> c_envs.Statistics:
+    """The sums [E, bytes] of environments, on the host, in their order."""
+    found = sums.numpy()
     # One after the other, as on the CPU: numpy's own sum adds in another order and rounds differently.
-    episodes = int(np.ascontiguousarray(sums[:, :8]).view(np.int64).sum())
+    episodes = int(np.ascontiguousarray(found[:, :8]).view(np.int64).sum())
     totals = (
-        np.cumsum(np.ascontiguousarray(sums[:, 8:]).view(np.float64), axis=0)[-1].tolist() if len(sums) else [0.0] * 3
+        np.cumsum(np.ascontiguousarray(found[:, 8:]).view(np.float64), axis=0)[-1].tolist() if len(found) else [0.0] * 3
     )
     return c_envs.Statistics(episodes, *totals)

@@ -44,6 +44,9 @@ class PhaseTimer:
         self._skipped += now - self._last
         self._last = now
 
+    def read(self) -> None:
+        """Reads what there is to read before `totals` are asked for: for a moment at which that costs nothing."""
+
     def totals(self) -> dict[str, float]:
         """Seconds by phase since `start`."""
         return dict(self._totals)
@@ -122,7 +125,7 @@ class CudaPhaseTimer(PhaseTimer):
         self._ended, self._pending = self._pending, []
         self._mark(None)
 
-    def _read(self) -> None:
+    def read(self) -> None:
         """Reads the events of the iteration before, where that was not done yet."""
         ended, self._ended = self._ended, []
         if ended:
@@ -138,7 +141,7 @@ class CudaPhaseTimer(PhaseTimer):
 
     def totals(self) -> dict[str, float]:
         """Seconds by phase of the iteration before."""
-        self._read()
+        self.read()
         return super().totals()
 
     def lap(self, name: str) -> None:
@@ -153,7 +156,7 @@ class CudaPhaseTimer(PhaseTimer):
 
     def wall(self) -> float:
         """Seconds on the device's clock of the iteration that `totals` speaks of, without what was skipped."""
-        self._read()
+        self.read()
         return self._wall
 
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:

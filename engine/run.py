@@ -5,8 +5,10 @@ Imports torch; `engine.session` imports this module in its thread.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from engine.alarm_watch import AlarmWatch
@@ -22,12 +24,13 @@ from engine.memory_advice import advise, is_out_of_memory
 from engine.phases import Timer
 from engine.profile import Profile
 from engine.recovery import Recovery
+from engine.report import Report
 from engine.resume import check_resumable, largest_checkpoint, load_state, save_state
 from engine.run_folder import RunFolder
 from engine.snapshot import Clip, Follow, Frame
 from engine.spectator import Spectator
 from engine.telemetry import Telemetry
-from engine.trainer import Report, Trainer
+from engine.trainer import Trainer
 from engine.viewing import view_segment
 
 MEMORY_SECONDS = 0.5
@@ -91,6 +94,9 @@ class Run:
         self._memory = MemoryProbe(self.trainer)
         self._follower = Follower(self.trainer)
         self._followed: Follow | None = None
+        self._untold: Callable[..., None] | None = None
+        """Tells of the last iteration, where that was put off; takes more fields of the snapshot."""
+        self.trainer.meanwhile = self.catch_up
         self._memory_read = self._recorded = 0.0
         self._last_saved = self.trainer.iteration
         policy = profile.policy
@@ -141,11 +147,15 @@ class Run:
 
     def show_segment(self, by: str, index: int) -> None:
         """Publishes a segment of the last iteration to be looked at."""
+        self.settle()
         if self.trainer.iteration and len(self.trainer.buffer.environments):
             self.telemetry.update(segment=view_segment(self.trainer, by, index))
 
     def iterate(self, watched: int | Follow | None, inspected: bool = False) -> None:
-        """One iteration, its report, and the checkpoint that is due."""
+        """One iteration, its report, and the checkpoint that is due.
+
+        Where a GPU would wait for it, the report is put off until the GPU is at work on the next horizon, or `settle`.
+        """
         self._edits()
         trainer = self.trainer
         trainer.collector.watch.environment = watched if isinstance(watched, int) else None
@@ -161,11 +171,22 @@ class Run:
             return
         except CollectionAbandoned:
             return
-        self._publish(report)
-        self.recovery.after_iteration()
+        self._untold = partial(self._publish, report, trainer.profile)
+        if not trainer.overlaps or watched is not None:
+            self.settle()
         every = trainer.profile.run.checkpoint_every
         if trainer.iteration - self._last_saved >= every and not self.finished:
             self.checkpoint()
+
+    def catch_up(self, **fields: object) -> None:
+        """Tells of the last iteration, where that was put off. `fields` are further ones of the snapshot."""
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            untold(**fields)
+
+    def settle(self) -> None:
+        """The same between two iterations, where nothing is under way."""
+        self.catch_up(stage="")
 
     def lend(self, spectator: Spectator) -> None:
         """Gives those who watch the policy play its present weights, where that is due."""
@@ -187,9 +208,9 @@ class Run:
     def _left_out(self, source: str) -> None:
         self.recovery.warn(source)
 
-    def _publish(self, report: Report) -> None:
+    def _publish(self, report: Report, profile: Profile, **fields: object) -> None:
+        """Tells of an iteration that `profile` was in force in."""
         now = time.monotonic()
-        fields: dict[str, object] = {"stage": ""}
         if now - self._memory_read >= MEMORY_SECONDS:
             self._memory_read = now
             fields["memory"] = self._memory.read()
@@ -197,7 +218,8 @@ class Run:
         if clip is not None:
             fields["clip"] = clip
         self.telemetry.iteration(report.metrics, report.seconds, report.view, **fields)
-        self.alarms.after_iteration(report.metrics, self.trainer.profile)
+        self.alarms.after_iteration(report.metrics, profile)
+        self.recovery.after_iteration()
         if now - self._recorded >= RECORD_SECONDS:
             self._recorded = now
             self.telemetry.refresh_record()
@@ -244,6 +266,7 @@ class Run:
         """Saves everything; a refusal costs a warning and leaves the older checkpoints as they were."""
         assert self.folder is not None
         telemetry, trainer = self.telemetry, self.trainer
+        self.settle()
         self._look_at_disk()
         state = telemetry.snapshot().state
         telemetry.update(state="saving", stage="writing a checkpoint")
@@ -278,6 +301,7 @@ class Run:
 
     def end(self, *, checkpoint: bool) -> None:
         """The last checkpoint, where asked for, and the final state: finished with all steps done, else stopped."""
+        self.settle()
         saved = self.telemetry.snapshot().checkpoint_step == self.trainer.step
         if checkpoint and not saved:
             self.checkpoint()
@@ -287,6 +311,8 @@ class Run:
 
     def close(self) -> None:
         """Frees threads, environments and the folder's lock."""
+        with contextlib.suppress(RuntimeError):  # a GPU that has failed answers nothing any more
+            self.settle()
         self._memory.close()
         self.trainer.close()
 

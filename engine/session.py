@@ -259,7 +259,7 @@ class TrainingSession:
                 edited = edited.with_value(key, value)
             self._profile, self._folder, self._run = edited, run.folder, run
         run.trainer.hurried = lambda: control.hurried
-        control.idle = lambda: run.lend(self._spectator)
+        control.idle = lambda: self._while_held(run)
         assert run.folder is not None
         self._serve(run.folder.path)
         try:
@@ -272,6 +272,7 @@ class TrainingSession:
                     self._wanted_segment = None
                     run.show_segment(*wanted)
                 elif control.held:
+                    run.settle()
                     run.lend(self._spectator)
                     control.wait(PAUSE_POLL_SECONDS)
                 else:
@@ -281,6 +282,11 @@ class TrainingSession:
             run.end(checkpoint=control.checkpoint_on_stop or run.finished)
         finally:
             run.close()
+
+    def _while_held(self, run: Run) -> None:
+        """Now and then while a pause holds the trainer inside an iteration."""
+        run.catch_up()
+        run.lend(self._spectator)
 
     def _apply_edits(self) -> None:
         """Between minibatches: what `set` was asked for comes into force and is recorded."""

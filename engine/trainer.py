@@ -6,7 +6,6 @@ advantages, the segment sampler, the learner with its losses and its optimizer, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +20,8 @@ from engine.advantages import explained_variance
 from engine.collector import CollectionAbandoned, Gate
 from engine.crossing import all_to_host
 from engine.device_choice import make_batch, make_collector
-from engine.device_environments import DeviceBatch
+from engine.device_collector import DeviceCollector
+from engine.device_environments import DeviceBatch, added
 from engine.device_update import DeviceUpdate
 from engine.devices import use_precision, worker_count
 from engine.guard import Guard, MinibatchFault
@@ -32,26 +32,11 @@ from engine.phases import CudaPhaseTimer, PhaseTimer, Timer
 from engine.policy import Policy
 from engine.profile import Profile
 from engine.replay import Draw, SamplingSettings, SegmentSampler
-from engine.reuse import Reuse, ReuseColumns, clipped, reuse_columns, reuse_metrics, reuse_view
+from engine.report import Report
+from engine.reuse import Reuse, ReuseColumns, clipped, reuse_columns
 from engine.rollout import RolloutBuffer
 from engine.schedules import learning_rate_factor
 from engine.segments import Experience, Segments
-from engine.snapshot import ReplayView
-
-
-@dataclass(slots=True)
-class Report:
-    """What an iteration did: flat metrics, its wall time without pauses, and what makes the prioritization panel's
-    view, at any later time and in any thread."""
-
-    metrics: dict[str, float]
-    seconds: float
-    view: Callable[[], ReplayView]
-
-    @property
-    def replay(self) -> ReplayView:
-        """That view, made anew."""
-        return self.view()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +122,15 @@ class Trainer:
         self.owed_segments = 0.0
         """Uses that update_epochs promises and no minibatch has made yet: less than one minibatch, or the rest of an
         iteration that was cut short."""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called once an iteration, with what can wait until a GPU is at work on the next horizon."""
         self.hurried: Callable[[], bool] = lambda: False
         """Whether the iteration under way shall end as soon as a checkpoint can hold where it stands."""
+
+    @property
+    def overlaps(self) -> bool:
+        """`meanwhile` costs next to nothing: a GPU has a whole horizon to do by then."""
+        return isinstance(self.collector, DeviceCollector)
 
     @property
     def progress(self) -> float:
@@ -183,6 +175,8 @@ class Trainer:
         self.guard.start_iteration(self.iteration)
         self.reuse = Reuse()
         self.explained_variance = None
+        self.timer.read()
+        self.meanwhile()
 
     def _collecting(self, timer: Timer) -> None:
         """The gate of the collector. What is not collected yet is lost without loss: the same steps come again."""
@@ -275,7 +269,7 @@ class Trainer:
         self.guard.end_minibatches()
         outcome = all_to_host(self._outcome())
         if self.guard.meet_metric(outcome.reuse.metric, self.experience):
-            outcome = all_to_host(self._outcome())
+            outcome = replace(all_to_host(self._outcome()), sums=outcome.sums)
         self.timer.lap("report")
         return outcome
 
@@ -284,7 +278,7 @@ class Trainer:
         metric = self.metric()
         assert self.explained_variance is not None
         return Outcome(
-            sums=self.batch.sums if isinstance(self.batch, DeviceBatch) else torch.zeros(0),
+            sums=self.batch.take_sums() if isinstance(self.batch, DeviceBatch) else torch.zeros(0),
             learned=self.learner.figures(),
             weights=self.guard.weight_figures(),
             explained_variance=self.explained_variance,
@@ -315,37 +309,33 @@ class Trainer:
 
     def report(self, outcome: Outcome) -> Report:
         """The iteration in numbers. Phase times of a GPU are those of the iteration before."""
-        metrics: dict[str, float] = {"step": self.step, "iteration": self.iteration}
-        batch = self.batch
-        ended = batch.statistics_of(outcome.sums) if isinstance(batch, DeviceBatch) else batch.statistics()
-        metrics["episode/count"] = ended.episodes
-        if ended.episodes:
-            metrics["episode/return"] = ended.episode_return / ended.episodes
-            metrics["episode/score"] = ended.score / ended.episodes
-            metrics["episode/length"] = ended.length / ended.episodes
-        metrics |= self.learned(outcome.learned)
-        if math.isfinite(explained := float(outcome.explained_variance)):
-            metrics["loss/explained_variance"] = explained
-        settings = self.sampling_settings()
-        metrics |= reuse_metrics(outcome.reuse, self.experience.fresh, self.iteration)
-        metrics["replay/alpha"], metrics["replay/beta"] = float(settings.alpha), float(settings.beta)
-        metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.learning_rates()
-        metrics["train/minibatches"] = self.learner.updates
-        metrics["train/skipped"], metrics["train/skipped_segments"] = self.guard.minibatches, self.guard.segments
+        learned = self.learned(outcome.learned)
+        if isinstance(self.batch, DeviceBatch):
+            ended = partial(added, outcome.sums)
+        else:
+            ended = partial(_given, self.batch.statistics())
         self.timer.lap("report")
-        phases = self.timer.totals()
-        phases.pop("unaccounted", None)
-        metrics |= {f"time/{name}": seconds for name, seconds in phases.items()}
-        metrics["time/iteration"] = self.timer.wall()
-        metrics["time/unaccounted"] = max(0.0, self.timer.wall() - sum(phases.values()))
-        return Report(metrics, self.timer.elapsed(), self.view(outcome.reuse))
-
-    def view(self, columns: ReuseColumns) -> Callable[[], ReplayView]:
-        """What makes the panel's view of this iteration: few look, and most iterations are never looked at."""
-        # On the CPU the counts are those that the next iteration sets to zero.
-        kept = replace(columns, uses=columns.uses.clone())
-        sampler, fresh, iteration = self.sampler, self.experience.fresh, self.iteration
-        return partial(reuse_view, sampler.scheme.name, sampler.draws, kept, fresh, iteration, self.inspected)
+        return Report(
+            step=self.step,
+            iteration=self.iteration,
+            seconds=self.timer.elapsed(),
+            ended=ended,
+            learned=learned,
+            explained_variance=outcome.explained_variance,
+            # On the CPU the counts are those that the next iteration sets to zero.
+            reuse=replace(outcome.reuse, uses=outcome.reuse.uses.clone()),
+            fresh=self.experience.fresh,
+            scheme=self.sampler.scheme.name,
+            draws=self.sampler.draws,
+            table=self.inspected,
+            sampling=self.sampling_settings(),
+            rates=self.learning_rates(),
+            minibatches=self.learner.updates,
+            skipped=self.guard.minibatches,
+            skipped_segments=self.guard.segments,
+            phases=self.timer.totals(),
+            wall=self.timer.wall(),
+        )
 
     def learned(self, figures: Tensor) -> dict[str, float]:
         """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""
@@ -359,3 +349,7 @@ class Trainer:
         """Ends the worker threads and frees the environments."""
         self.workers.close()
         self.batch.close()
+
+
+def _given(statistics: c_envs.Statistics) -> c_envs.Statistics:
+    return statistics

@@ -125,13 +125,13 @@ def test_training_with_older_segments_holds_the_mean_use_and_tells_their_age(
         report = trainer.iterate()
         older = min(int(8 * factor), 8 * (iteration - 1)) if iteration <= 2 else None
         if older is not None:
-            assert report.replay.segments == 8 + older
+            assert report.view().segments == 8 + older
         assert report.metrics["replay/uses_mean"] == pytest.approx(1.0, abs=2 / 8)
-        assert report.replay.fresh == 8
+        assert report.view().fresh == 8
         if iteration > 1:
             assert 0 < report.metrics["replay/age_max"] < iteration
             assert 0 < report.metrics["replay/old_share"] < 1
-            assert len(report.replay.ages.counts) > 1
+            assert len(report.view().ages.counts) > 1
     assert trainer.archive is not None
     assert len(trainer.archive) == int(8 * factor)
 

@@ -194,7 +194,7 @@ def test_a_report_can_be_looked_at_long_after_its_iteration(make_trainer: Make, 
     at_once, later = [], []
     for iteration in range(4):
         first.inspected = second.inspected = iteration == 1
-        at_once.append(first.iterate().replay)
+        at_once.append(first.iterate().view())
         later.append(second.iterate())
     assert [len(view.table) > 0 for view in at_once] == [False, True, False, False]
-    assert [report.replay for report in later] == at_once
+    assert [report.view() for report in later] == at_once
