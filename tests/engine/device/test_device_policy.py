@@ -66,7 +66,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             assert kernel is not None
         else:
             program = policy_program(inputs, hidden, layers, actions + 1, core)
-            launcher = host_program(program, "host_policy.h", tmp_path_factory.mktemp("policy"))
+            launcher = host_program(program, "host_policy_step.h", tmp_path_factory.mktemp("policy"))
             kernel = PolicyStep(launcher, parameters, hidden, layers, core)
         return Case(policy, kernel, device)
 
@@ -173,7 +173,9 @@ def test_rows_of_columns_and_some_agents_of_more(make: Make) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("last_warp_first", [0, 1])
 @pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2], SHAPES[3]])
-def test_whichever_warp_runs_first(make: Make, shape: tuple[str, int, int, int, int, int], last_warp_first: int) -> None:
+def test_whichever_warp_runs_first(
+    make: Make, shape: tuple[str, int, int, int, int, int], last_warp_first: int
+) -> None:
     """None reads what another one has not written yet, or writes over what it has still to read."""
     *policy_shape, agents = shape
     policy, kernel, device = make(*policy_shape)
