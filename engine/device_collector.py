@@ -13,6 +13,7 @@ from engine.crossing import Crossing
 from engine.cut_episodes import note_cuts, steps_between, value_cuts
 from engine.device_environments import DeviceBatch
 from engine.device_graph import GraphedCall
+from engine.device_policy import PolicyStep
 from engine.guard import inspect_rollout, rollout_figures
 from engine.phases import PhaseTimer
 from engine.policy import Policy
@@ -126,12 +127,20 @@ class DeviceCollector(Collector):
         buffer.state.copy_(state)
         self._device_batch.copy_states(self._states_before)
         between_cuts = steps_between(self.batch.spec.truncation_steps, buffer.horizon)
+        whole, handled = self.policy.whole_step, True
+        if whole is not None:
+            whole.pack()
         for t in range(buffer.horizon):
-            state = self._act(t, state, between_cuts > 0)
+            if whole is None:
+                state = self._act(t, state)
+            else:
+                self._act_at_once(whole, t, handled, between_cuts > 0)
             self.batch.step(t)
-            if self.policy.whole_step is None or between_cuts or t + 1 == buffer.horizon:
+            due = t + 1 == buffer.horizon or (between_cuts > 0 and (t + 1) % between_cuts == 0)
+            handled = whole is None or due
+            if handled:
                 state = self._end_step(t, state, between_cuts > 0)
-            if between_cuts and ((t + 1) % between_cuts == 0 or t + 1 == buffer.horizon):
+            if due and between_cuts:
                 self._value_cuts()
         buffer.bootstrap.copy_(self.policy.step(buffer.observations[buffer.horizon], state)[1])
         if state is not self._state:
@@ -145,17 +154,20 @@ class DeviceCollector(Collector):
         torch.cat((figures, buffer.live.flatten().all(0, keepdim=True).float()), out=self._findings)
         buffer.finish(self._reward_clamp.masked_fill(~figures.isfinite(), math.inf))
 
-    def _act(self, t: int, state: Tensor, cuts: bool) -> Tensor:
-        """The actions of step t; the recurrent state after it. `state` itself may be overwritten."""
-        buffer, whole = self.buffer, self.policy.whole_step
-        if whole is None:
-            logits, value, state = self.policy.step(buffer.observations[t], state)
-            self._choose(t, logits, value, self._uniform[t])
-            return state
-        written = buffer.actions[t], buffer.logprobs[t], buffer.values[t]
-        ends = {} if cuts or t == 0 else {"ended": buffer.terminals[t - 1], "cut": buffer.truncations[t - 1]}
-        whole.act(buffer.observations[t], state, self._uniform[t], *written, **ends)
+    def _act(self, t: int, state: Tensor) -> Tensor:
+        """The actions of step t; the recurrent state after it."""
+        logits, value, state = self.policy.step(self.buffer.observations[t], state)
+        self._choose(t, logits, value, self._uniform[t])
         return state
+
+    def _act_at_once(self, whole: PolicyStep, t: int, handled: bool, cuts: bool) -> None:
+        """The same by one kernel, which moves the state on in place, after what step t - 1 ended, unless `handled`."""
+        buffer = self.buffer
+        ends = {} if handled else {"ended": buffer.terminals[t - 1], "cut": buffer.truncations[t - 1]}
+        if cuts and not handled:
+            ends |= {"cut_state": self._cut_state, "cut_at": self._cut_at}
+        written = buffer.actions[t], buffer.logprobs[t], buffer.values[t]
+        whole.act(buffer.observations[t], self._state, self._uniform[t], *written, step=t, **ends)
 
     def _end_step(self, t: int, state: Tensor, cuts: bool) -> Tensor:
         """The recurrent state after step t, which is kept where a time limit cut the episode and emptied where it has

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,31 +35,38 @@ def block_rows(hidden: int) -> int:
     return 32 if hidden == 128 else 16
 
 
+class Arguments(NamedTuple):
+    """The structs of these names in the header."""
+
+    policy_step: type[ctypes.Structure]
+    pack_weights: type[ctypes.Structure]
+
+
 @cache
-def arguments(layers: int, core: str) -> type[ctypes.Structure]:
-    """The struct PolicyStep of the header."""
-    pointer = ctypes.c_void_p
-    parameters = layers * (4 if core == "lstm" else 2)
+def arguments(layers: int, core: str) -> Arguments:
+    """Those for a core of this kind and so many layers."""
+    pointer, each = ctypes.c_void_p, 2 if core == "lstm" else 1
 
     class PolicyStep(ctypes.Structure):
         _fields_ = (
-            *((name, pointer) for name in ("observations", "state", "ended", "cut", "step", "uniform")),
-            *((name, pointer) for name in ("actions", "logprobs", "values")),
-            ("encoder", pointer * 2),
+            *((name, pointer) for name in "observations state ended cut cut_state cut_at step uniform".split()),
+            *((name, pointer) for name in "actions logprobs values packed encoder_bias".split()),
             ("heads", pointer * 2),
-            ("layers", pointer * parameters),
-            ("rows", ctypes.c_int64),
-            ("agents", ctypes.c_int64),
+            ("biases", pointer * (layers * each)),
+            *((name, ctypes.c_int64) for name in ("rows", "agents", "time")),
         )
 
-    return PolicyStep
+    class PackWeights(ctypes.Structure):
+        _fields_ = (("encoder", pointer), ("layers", pointer * (layers * each)), ("packed", pointer))
+
+    return Arguments(PolicyStep, PackWeights)
 
 
 def policy_program(inputs: int, hidden: int, layers: int, heads: int, core: str) -> DeviceProgram:
     """The kernel for a policy of this shape as a program for the run-time compiler."""
     rows, threads = block_rows(hidden), 4 * hidden
     shared = _shared_bytes(inputs, hidden, heads, core, rows)
-    size = ctypes.sizeof(arguments(layers, core))
+    sizes = [ctypes.sizeof(each) for each in arguments(layers, core)]
     return DeviceProgram(
         name="policy_step.cu",
         source=f"""#define POLICY_INPUTS {inputs}
@@ -68,13 +76,15 @@ def policy_program(inputs: int, hidden: int, layers: int, heads: int, core: str)
 #define POLICY_CORE {CORES[core]}
 #define POLICY_ROWS {rows}
 #include "policy_step.h"
-static_assert(sizeof(PolicyStep) == {size}, "the host passes as many bytes");
+static_assert(sizeof(PolicyStep) == {sizes[0]}, "the host passes as many bytes");
+static_assert(sizeof(PackWeights) == {sizes[1]}, "the host passes as many bytes");
+static_assert(PACKED_WORDS * sizeof(Words) == {packed_bytes(inputs, hidden, layers, core)}, "the host has as many");
 static_assert(POLICY_THREADS == {threads}, "blocks have as many threads as are launched");
 static_assert(Memory::BYTES == {shared}, "blocks have as much memory as they are launched with");
 """,
         headers=headers("device.h", "real.h", "mma.h", "action.h", "policy_step.h"),
         options=OPTIONS,
-        kernels=("policy_step",),
+        kernels=("policy_step", "pack_weights"),
         threads=threads,
         shared={"policy_step": shared},
         capability=CAPABILITY,
@@ -89,11 +99,17 @@ def _shared_bytes(inputs: int, hidden: int, heads: int, core: str, rows: int) ->
         return (rows - 1) * (padded | 16) + (rows - 1) // 2 * 8 + padded
 
     columns = buffer(max(inputs, hidden)) + buffer(hidden) * (2 if core == "lstm" else 1)
-    return 4 * (columns + rows * heads * (SHARES + 1))
+    return 4 * (columns + rows * heads * (SHARES + 1) + rows)
+
+
+def packed_bytes(inputs: int, hidden: int, layers: int, core: str) -> int:
+    """What packed weights take, whose rows are filled up to multiples of 16 numbers."""
+    gates, matrices = {"none": (1, 1), "mingru": (3, 1), "lstm": (4, 2)}[core]
+    return 4 * hidden * (-(-inputs // 16) * 16 + layers * matrices * gates * hidden)
 
 
 class PolicyStep:
-    """The kernel of `policy_program` for one policy, launched on torch's current stream.
+    """The kernels of `policy_program` for one policy, launched on torch's current stream.
 
     `parameters` are the encoder's weight and bias, the heads', and each layer's: w_ih, w_hh, b_ih and b_hh of an LSTM,
     else weight and bias.
@@ -101,7 +117,21 @@ class PolicyStep:
 
     def __init__(self, launcher: Launcher, parameters: Sequence[Tensor], hidden: int, layers: int, core: str) -> None:
         self._launcher, self._parameters = launcher, parameters
-        self._rows, self._struct = block_rows(hidden), arguments(layers, core)
+        self._rows, self._threads, self._struct = block_rows(hidden), 4 * hidden, arguments(layers, core)
+        size = packed_bytes(parameters[0].shape[1], hidden, layers, core)
+        self._packed = torch.empty(size, dtype=torch.uint8, device=parameters[0].device)
+
+    def pack(self) -> None:
+        """Takes the weights as they are now, for the steps that follow: before the first one, and whenever they have
+        changed."""
+        encoder, *_ = self._parameters
+        weights = [each.data_ptr() for each in self._parameters[4:] if each.ndim == 2]
+        given = self._struct.pack_weights(
+            encoder=encoder.data_ptr(),
+            layers=(ctypes.c_void_p * len(weights))(*weights),
+            packed=self._packed.data_ptr(),
+        )
+        self._launcher.launch("pack_weights", -(-self._packed.numel() // (16 * self._threads)), given)
 
     def act(
         self,
@@ -114,44 +144,55 @@ class PolicyStep:
         *,
         ended: Tensor | None = None,
         cut: Tensor | None = None,
-        step: Tensor | None = None,
+        cut_state: Tensor | None = None,
+        cut_at: Tensor | None = None,
+        step: Tensor | int = 0,
     ) -> None:
         """Actions, their log-probabilities and values [N] for observations [N, D] and numbers [N] in [0, 1); the state
-        [layers, parts, N, hidden] moves on by a step. An agent whose `ended` or `cut`, uint8 [N], is not 0 starts from
-        an empty state.
+        [layers, parts, N, hidden] moves on by a step.
 
-        Without `step` all but the state are rows. With it, an int64 [1] of the device's, they are columns [T, N, ...]
-        of which that row is read and written. Columns and state may be those of some agents among more.
+        `ended` and `cut`, uint8 [N], tell how the step before ended: where one is not 0 an agent starts from an empty
+        state. Where `cut` is not 0, or `ended` is above 1, a time limit has cut the episode: then its state goes to
+        `cut_state` before, and the number of the step that cut it to `cut_at`, int64 [N].
+
+        With a number for `step` all but the states are rows. Where it is an int64 [1] of the device's, they are columns
+        [T, N, ...] of which that row is read and written. Columns and states may be those of some agents among more.
         """
         rows, hidden = state.shape[2:]
+        counted = isinstance(step, Tensor)
         self._launch(
             rows,
-            observations=observations.data_ptr(),
-            state=state.data_ptr(),
-            ended=None if ended is None else ended.data_ptr(),
-            cut=None if cut is None else cut.data_ptr(),
-            step=None if step is None else step.data_ptr(),
-            uniform=uniform.data_ptr(),
-            actions=actions.data_ptr(),
-            logprobs=logprobs.data_ptr(),
-            values=values.data_ptr(),
+            observations=observations,
+            state=state,
+            ended=ended,
+            cut=cut,
+            cut_state=cut_state,
+            cut_at=cut_at,
+            step=step if counted else None,
+            uniform=uniform,
+            actions=actions,
+            logprobs=logprobs,
+            values=values,
             agents=state.stride(1) // hidden if state.numel() else uniform.stride(0),
+            time=0 if counted else step,
         )
 
     def try_all(self) -> None:
-        """Launches the kernel on nothing."""
+        """Packs, and takes nobody a step."""
+        self.pack()
         self._launch(0)
 
-    def _launch(self, rows: int, **values: int | None) -> None:
+    def _launch(self, rows: int, **values: Tensor | int | None) -> None:
         # An optimizer may have moved the parameters since the last launch.
-        addresses = [parameter.data_ptr() for parameter in self._parameters]
-        pair, others = ctypes.c_void_p * 2, ctypes.c_void_p * (len(addresses) - 4)
-        given = self._struct(
-            encoder=pair(*addresses[:2]),
-            heads=pair(*addresses[2:4]),
-            layers=others(*addresses[4:]),
+        encoder_bias, *heads = (each.data_ptr() for each in self._parameters[1:4])
+        biases = [each.data_ptr() for each in self._parameters[4:] if each.ndim == 1]
+        given = self._struct.policy_step(
+            packed=self._packed.data_ptr(),
+            encoder_bias=encoder_bias,
+            heads=(ctypes.c_void_p * 2)(*heads),
+            biases=(ctypes.c_void_p * len(biases))(*biases),
             rows=rows,
-            **values,
+            **{name: value.data_ptr() if isinstance(value, Tensor) else value for name, value in values.items()},
         )
         self._launcher.launch("policy_step", max(1, -(-rows // self._rows)), given)
 

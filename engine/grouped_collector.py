@@ -92,6 +92,8 @@ class GroupedCollector(Collector):
         torch.rand(self._uniform.shape, generator=self.generator, out=self._uniform)
         self._counters.zero_()
         self._cut_at.fill_(horizon)
+        if self.policy.whole_step is not None:
+            self.policy.whole_step.pack()
         timer.lap("collect/store")
         clock = PhaseTimer()
         clock.start()
@@ -174,10 +176,10 @@ class GroupedCollector(Collector):
 
     def _act(self, group: _Group) -> None:
         rows, step, buffer = group.rows, group.counter, self.buffer
-        actions, logprobs, values = buffer.actions[:, rows], buffer.logprobs[:, rows], buffer.values[:, rows]
         if self.policy.whole_step is not None:
             self._act_at_once(group, self.policy.whole_step)
             return
+        actions, logprobs, values = buffer.actions[:, rows], buffer.logprobs[:, rows], buffer.values[:, rows]
         observations = _row(buffer.observations, rows, step)
         logits, value, following = self.policy.step(observations, self._state_begun(group))
         if self.policy.kernels is not None:
@@ -192,11 +194,16 @@ class GroupedCollector(Collector):
 
     def _act_at_once(self, group: _Group, whole: PolicyStep) -> None:
         rows, step, buffer = group.rows, group.counter, self.buffer
-        state, ended = self._state[:, :, rows], self._endings[:, rows]
-        if self._between_cuts:
-            state.copy_(self._state_begun(group))
         columns = (each[:, rows] for each in (self._uniform, buffer.actions, buffer.logprobs, buffer.values))
-        whole.act(buffer.observations[:, rows], state, *columns, ended=None if self._between_cuts else ended, step=step)
+        whole.act(
+            buffer.observations[:, rows],
+            self._state[:, :, rows],
+            *columns,
+            ended=self._endings[:, rows],
+            cut_state=self._cut_state[:, :, rows] if self._between_cuts else None,
+            cut_at=self._cut_at[rows] if self._between_cuts else None,
+            step=step,
+        )
         step.add_(1)
 
     def _finish(self, group: _Group) -> None:

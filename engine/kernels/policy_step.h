@@ -20,30 +20,36 @@
 
 /* A warp has 8 units of every layer for itself, with all their gates, and all rows of the block. */
 constexpr int UNITS = POLICY_UNITS, ROWS = POLICY_ROWS, COLUMNS = ROWS / 8, HEADS = POLICY_HEADS;
-constexpr int POLICY_THREADS = 32 * (UNITS / 8), GATES = POLICY_CORE, LAYERS = POLICY_LAYERS;
-/* Weights and biases of a layer, in this order: w_ih, w_hh, b_ih, b_hh of an LSTM, weight and bias of the others. */
-constexpr int LAYER_PARAMETERS = POLICY_CORE == CORE_LSTM ? 4 : 2;
+constexpr int WARPS = UNITS / 8, POLICY_THREADS = 32 * WARPS, GATES = POLICY_CORE, LAYERS = POLICY_LAYERS;
+/* Biases of a layer: an LSTM has one for its inputs and one for h. */
+constexpr int BIASES = POLICY_CORE == CORE_LSTM ? 2 : 1;
 /* Planes of the recurrent state for each layer. */
 constexpr int PARTS = POLICY_CORE == CORE_LSTM ? 2 : POLICY_CORE == CORE_MINGRU ? 1 : 0;
+/* Steps of a product whose words are loaded before they are needed: the device's cache is hundreds of cycles away. */
+constexpr int AHEAD = 2;
 /* Threads that share the sum of one output of the heads, as in experience.h. */
 constexpr int SHARES = 8;
 
 /* The arrays that have a step's row are rows of the rollout buffer: those of step *step, which lie `agents` rows behind
  * those of the step before; a null pointer: those of step 0. */
 struct PolicyStep {
-    const float *observations; /* [rows, inputs]              of the step */
+    const float *observations; /* [rows, inputs]               of the step */
     float *state;              /* [layers * parts, rows, units] in and out; a plane lies `agents` rows behind another */
-    const uint8_t *ended;      /* [rows] or null              of the step: not 0 where the step before ended an episode */
-    const uint8_t *cut;        /* [rows] or null              likewise, by a time limit */
+    const uint8_t *ended;      /* [rows] or null               of the step: how the step before ended, 0 where an episode
+                                                               goes on, 2 or 3 where a time limit has cut it */
+    const uint8_t *cut;        /* [rows] or null               likewise: not 0 where a time limit has cut it */
+    float *cut_state;          /* as `state`, or null: where the state goes that an episode was cut in */
+    int64_t *cut_at;           /* [rows] or null: where the step goes that cut it */
     const int64_t *step;       /* one number, or null */
-    const float *uniform;      /* [rows] in [0, 1)            of the step */
-    int32_t *actions;          /* [rows] out                  of the step, as are the next two */
+    const float *uniform;      /* [rows] in [0, 1)             of the step */
+    int32_t *actions;          /* [rows] out                   of the step, as are the next two */
     float *logprobs;
     float *values;
-    const float *encoder[2];   /* [units, inputs] and [units] */
+    const void *packed;        /* what pack_weights wrote */
+    const float *encoder_bias; /* [units] */
     const float *heads[2];     /* [HEADS, units] and [HEADS] */
-    const float *layers[LAYERS * LAYER_PARAMETERS];
-    int64_t rows, agents;
+    const float *biases[LAYERS * BIASES];
+    int64_t rows, agents, time; /* `time` is the step where `step` is null */
 };
 
 template <class Value, int COUNT>
@@ -54,47 +60,82 @@ struct alignas(COUNT * sizeof(Value)) Span {
 /* Where a thread stands: the parts of a product that are its own (mma.h). Of every column of eight agents it has agents
  * 2 * place and 2 * place + 1, and of every gate one unit. */
 struct Stand {
-    int group = (int)threadIdx.x % 32 / 4, place = (int)threadIdx.x % 4, unit = (int)threadIdx.x / 32 * 8 + group;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, group = lane / 4, place = lane % 4;
+    int unit = 8 * warp + group;
 
     /* The agent of the block that number `r`, 0 or 1, of a column is. */
     DEVICE_MEMBER int row(int column, int r) const { return 8 * column + 2 * place + r; }
 };
 
-/* Words of an agent's row in the block's memory that is `width` numbers wide, a multiple of 16. */
 constexpr DEVICE_FN int padded(int width) { return (width + 15) / 16 * 16; }
 
-/* The first word of agent `n`: so far apart that neither lanes that load four words of a row nor lanes that store one meet
- * in a bank of the block's memory. */
+/* The first word of agent `n` where rows have `width` numbers: so far apart that neither lanes that load four words of a row
+ * nor lanes that store one meet in a bank of the block's memory. */
 constexpr DEVICE_FN int place_of(int n, int width) { return n * (padded(width) | 16) + n / 2 * 8; }
 
 constexpr DEVICE_FN int larger(int one, int other) { return one > other ? one : other; }
 
-/* The block's memory: what goes into a layer, what comes out of it, an LSTM's h, and the heads. */
+/* The block's memory: what goes into a layer, what comes out of it, an LSTM's h, the heads, and how agents begin. */
 struct Memory {
     static constexpr int IN = place_of(ROWS - 1, larger(POLICY_INPUTS, UNITS)) + padded(larger(POLICY_INPUTS, UNITS));
     static constexpr int OUT = place_of(ROWS - 1, UNITS) + padded(UNITS);
     static constexpr int RECURRENT = POLICY_CORE == CORE_LSTM ? OUT : 0;
     static constexpr int SHARED = ROWS * HEADS * SHARES, ALL = ROWS * HEADS;
-    static constexpr int BYTES = 4 * (IN + OUT + RECURRENT + SHARED + ALL);
+    static constexpr int BYTES = 4 * (IN + OUT + RECURRENT + SHARED + ALL + ROWS);
 };
 
 DEVICE_FN uint32_t tf32(float value) { return Tensor<float>::word(&value, &value); }
 
-/* Four numbers of a row of a weight [., WIDTH] from column k; zeros behind its end. */
-template <int WIDTH>
-DEVICE_FN Span<float, 4> four(const float *row, int k) {
-    if (WIDTH % 16 == 0) {
-        return *reinterpret_cast<const Span<float, 4> *>(row + k);
+/* A weight [COUNT * units, WIDTH] as its products take it, in words. Of every 16 numbers of a row two products take, in
+ * this order, those that lie together in fours, one such four a lane. Two gates are the two halves of a tile: for these a
+ * lane has the words of either product together; of an odd gate, whose tile's other half stays unused, its four numbers. */
+template <int COUNT, int WIDTH>
+struct Packed {
+    static constexpr int STEPS = padded(WIDTH) / 16, WORDS = WARPS * STEPS * COUNT * 32;
+
+    /* The words number `index` of the weight: those of a warp, a step, a pair's product or an odd gate, a lane. */
+    DEVICE_FN Words words(const float *weight, int index) {
+        const int lane = index % 32, part = index / 32 % COUNT, k = index / 32 / COUNT % STEPS * 16 + lane % 4 * 4;
+        const int unit = index / 32 / COUNT / STEPS * 8 + lane / 4;
+        const bool odd = COUNT % 2 == 1 && part == COUNT - 1;
+        Words words;
+        for (int j = 0; j < 4; j++) {
+            const int gate = odd ? part : part / 2 * 2 + j % 2, at = k + (odd ? j : part % 2 * 2 + j / 2);
+            words.at[j] = at < WIDTH ? tf32(weight[(gate * UNITS + unit) * WIDTH + at]) : 0u;
+        }
+        return words;
     }
-    Span<float, 4> numbers;
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-        numbers.at[j] = k + j < WIDTH ? row[k + j] : 0.0f;
+
+    DEVICE_FN const Words *of(const Words *weight, const Stand &me) {
+        return weight + me.warp * STEPS * COUNT * 32 + me.lane;
     }
-    return numbers;
+};
+
+typedef Packed<1, POLICY_INPUTS> Encoder;
+typedef Packed<GATES, UNITS> Core;
+/* Weights of a layer: an LSTM has one for its inputs and one for h. */
+constexpr int MATRICES = POLICY_CORE == CORE_LSTM ? 2 : 1, WEIGHTS = LAYERS * MATRICES;
+constexpr int PACKED_WORDS = Encoder::WORDS + WEIGHTS * Core::WORDS;
+
+/* All weights, packed for the steps that follow until they change. */
+struct PackWeights {
+    const float *encoder;         /* [units, inputs] */
+    const float *layers[WEIGHTS]; /* [GATES * units, units] */
+    void *packed;                 /* PACKED_WORDS Words out */
+};
+
+extern "C" __global__ void __launch_bounds__(POLICY_THREADS) pack_weights(const PackWeights from) {
+    const int index = (int)blockIdx.x * POLICY_THREADS + (int)threadIdx.x;
+    Words *const packed = static_cast<Words *>(from.packed);
+    if (index < Encoder::WORDS) {
+        packed[index] = Encoder::words(from.encoder, index);
+    } else if (index < PACKED_WORDS) {
+        const int weight = (index - Encoder::WORDS) / Core::WORDS;
+        packed[index] = Core::words(from.layers[weight], (index - Encoder::WORDS) % Core::WORDS);
+    }
 }
 
-/* Sums of COUNT gates of a lane's unit, for its agents. Two gates are a tile: an odd one's other half stays unused. */
+/* Sums of COUNT gates of a lane's unit, for its agents. */
 template <int COUNT>
 struct Sums {
     static constexpr int TILES = (COUNT + 1) / 2;
@@ -102,11 +143,12 @@ struct Sums {
 
     DEVICE_MEMBER float &at(int gate, int column, int r) { return tiles[gate / 2][column][gate % 2 * 2 + r]; }
 
-    /* Every sum starts with its gate's bias. */
-    DEVICE_MEMBER void begin(const float *bias, const Stand &me) {
+    /* Every sum starts with its gate's bias, or two of them. */
+    DEVICE_MEMBER void begin(const float *bias, const float *other, const Stand &me) {
 #pragma unroll
         for (int gate = 0; gate < 2 * TILES; gate++) {
-            const float start = gate < COUNT ? bias[gate * UNITS + me.unit] : 0.0f;
+            const int unit = gate * UNITS + me.unit;
+            const float start = gate < COUNT ? bias[unit] + (other ? other[unit] : 0.0f) : 0.0f;
 #pragma unroll
             for (int column = 0; column < COLUMNS; column++) {
                 at(gate, column, 0) = at(gate, column, 1) = start;
@@ -114,96 +156,118 @@ struct Sums {
         }
     }
 
-    DEVICE_MEMBER void add(const float *bias, const Stand &me) {
-#pragma unroll
-        for (int gate = 0; gate < COUNT; gate++) {
-#pragma unroll
-            for (int column = 0; column < COLUMNS; column++) {
-                at(gate, column, 0) += bias[gate * UNITS + me.unit];
-                at(gate, column, 1) += bias[gate * UNITS + me.unit];
-            }
-        }
-    }
-
-    /* Adds the product of a weight [COUNT * units, WIDTH] and of the agents' rows. Of every 16 numbers of a row two
-     * products take, in this order, those that a lane loads at once. */
+    /* Adds the product of a packed weight and of the agents' rows. The words of the next steps are under way while those of
+     * one are multiplied with. */
     template <int WIDTH>
-    DEVICE_MEMBER void multiply(const float *weight, const uint32_t *rows, const Stand &me) {
-#pragma unroll 4
-        for (int k = 4 * me.place; k < padded(WIDTH); k += 16) {
-            Words words[TILES][2];
+    DEVICE_MEMBER void multiply(const Words *packed, const uint32_t *rows, const Stand &me) {
+        typedef Packed<COUNT, WIDTH> Weight;
+        const Words *const from = Weight::of(packed, me);
+        Words ahead[AHEAD][COUNT], words[COUNT];
 #pragma unroll
-            for (int tile = 0; tile < TILES; tile++) {
-                const float *const row = weight + (2 * tile * UNITS + me.unit) * WIDTH;
-                const Span<float, 4> upper = four<WIDTH>(row, k);
-                Span<float, 4> lower = {};
-                if (2 * tile + 1 < COUNT) {
-                    lower = four<WIDTH>(row + UNITS * WIDTH, k);
-                }
+        for (int part = 0; part < COUNT * (AHEAD < Weight::STEPS ? AHEAD : Weight::STEPS); part++) {
+            ahead[part / COUNT][part % COUNT] = from[part * 32];
+        }
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    words[tile][j / 2].at[j % 2 * 2] = tf32(upper.at[j]);
-                    words[tile][j / 2].at[j % 2 * 2 + 1] = tf32(lower.at[j]);
+        for (int step = 0; step < Weight::STEPS; step++) {
+#pragma unroll
+            for (int part = 0; part < COUNT; part++) {
+                words[part] = ahead[step % AHEAD][part];
+                if (step + AHEAD < Weight::STEPS) {
+                    ahead[step % AHEAD][part] = from[((step + AHEAD) * COUNT + part) * 32];
                 }
             }
 #pragma unroll
             for (int column = 0; column < COLUMNS; column++) {
-                const Span<uint32_t, 4> numbers =
-                    *reinterpret_cast<const Span<uint32_t, 4> *>(rows + place_of(8 * column + me.group, WIDTH) + k);
+                const int at = place_of(8 * column + me.group, WIDTH) + 16 * step + 4 * me.place;
+                const Span<uint32_t, 4> numbers = *reinterpret_cast<const Span<uint32_t, 4> *>(rows + at);
 #pragma unroll
-                for (int tile = 0; tile < TILES; tile++) {
-                    Tensor<float>::multiply(tiles[tile][column], words[tile][0], numbers.at[0], numbers.at[1]);
-                    Tensor<float>::multiply(tiles[tile][column], words[tile][1], numbers.at[2], numbers.at[3]);
+                for (int product = 0; product < 2; product++) {
+#pragma unroll
+                    for (int tile = 0; tile < TILES; tile++) {
+                        const bool odd = 2 * tile + 1 == COUNT;
+                        const Words &one = words[odd ? 2 * tile : 2 * tile + product];
+                        const Words half = {{one.at[2 * product], 0u, one.at[2 * product + 1], 0u}};
+                        Tensor<float>::multiply(tiles[tile][column], odd ? half : one, numbers.at[2 * product],
+                                                numbers.at[2 * product + 1]);
+                    }
                 }
             }
         }
     }
 };
 
-/* The agents of a block, and what a lane keeps of them between layers. */
+/* The agents of a block, and what a lane keeps of them between layers. Behind the last one the block has that one again, so
+ * that loads need not ask; what is stored asks. */
 struct Agents {
     const PolicyStep &of;
     const Stand me;
     const int64_t first = (int64_t)blockIdx.x * ROWS, at = of.step ? *of.step * of.agents : 0;
+    float *const keeps;            /* [ROWS] 1 where the state goes on, else it begins anew; -1: after it was kept */
     float output[COLUMNS][2] = {}; /* of the layer before, of the lane's unit */
 
-    DEVICE_MEMBER explicit Agents(const PolicyStep &step) : of(step) {}
+    DEVICE_MEMBER Agents(const PolicyStep &step, float *memory) : of(step), keeps(memory) {}
 
     DEVICE_MEMBER bool there(int row) const { return first + row < of.rows; }
 
-    /* Whether the step before ended the agent's episode. */
-    DEVICE_MEMBER bool starts(int row) const {
-        const int64_t flag = at + first + row;
-        return (of.ended && of.ended[flag]) || (of.cut && of.cut[flag]);
-    }
+    DEVICE_MEMBER int64_t agent(int row) const { return there(row) ? first + row : of.rows - 1; }
 
-    /* The state of an agent's unit in a plane. */
-    DEVICE_MEMBER float *state(int plane, int row, int unit) const {
-        return of.state + (plane * of.agents + first + row) * UNITS + unit;
+    /* A unit of an agent's in a plane of `state`. */
+    DEVICE_MEMBER int64_t place(int plane, int row, int unit) const {
+        return (plane * of.agents + agent(row)) * UNITS + unit;
     }
 
     DEVICE_MEMBER float before(int plane, int row, int unit) const {
-        return there(row) && !starts(row) ? *state(plane, row, unit) : 0.0f;
+        const float kept = of.state[place(plane, row, unit)];
+        return keeps[row] > 0.0f ? kept : 0.0f;
     }
 
     DEVICE_MEMBER void after(int plane, int row, int unit, float value) const {
         if (there(row)) {
-            *state(plane, row, unit) = value;
+            of.state[place(plane, row, unit)] = value;
         }
     }
 };
 
+/* Observations, and how the step before has ended for each agent. Where a time limit has cut an episode its step is noted;
+ * its state is kept by keep_cut. */
 DEVICE_FN void load_observations(const Agents &agents, uint32_t *rows) {
-    for (int i = (int)threadIdx.x; i < ROWS * padded(POLICY_INPUTS); i += POLICY_THREADS) {
-        const int row = i / padded(POLICY_INPUTS), k = i % padded(POLICY_INPUTS);
-        const int64_t from = (agents.at + agents.first + row) * POLICY_INPUTS + k;
-        const bool has = k < POLICY_INPUTS && agents.there(row);
-        rows[place_of(row, POLICY_INPUTS) + k] = has ? tf32(agents.of.observations[from]) : 0u;
+    const PolicyStep &of = agents.of;
+    const int row = (int)threadIdx.x;
+    if (row < ROWS) {
+        const int64_t flag = agents.at + agents.agent(row);
+        const uint8_t ended = of.ended ? of.ended[flag] : (uint8_t)0, cut = of.cut ? of.cut[flag] : (uint8_t)0;
+        const bool was_cut = cut != 0 || ended > 1;
+        agents.keeps[row] = was_cut && of.cut_state ? -1.0f : ended || was_cut ? 0.0f : 1.0f;
+        if (was_cut && of.cut_at && agents.there(row)) {
+            of.cut_at[agents.first + row] = (of.step ? *of.step : of.time) - 1;
+        }
+    }
+    constexpr int WIDTH = padded(POLICY_INPUTS);
+#pragma unroll 8
+    for (int i = row; i < ROWS * WIDTH; i += POLICY_THREADS) {
+        const int k = i % WIDTH, last = k < POLICY_INPUTS ? k : POLICY_INPUTS - 1;
+        const float number = of.observations[(agents.at + agents.agent(i / WIDTH)) * POLICY_INPUTS + last];
+        rows[place_of(i / WIDTH, POLICY_INPUTS) + k] = k < POLICY_INPUTS ? tf32(number) : 0u;
+    }
+}
+
+/* The state of agents whose episode was cut, which `keeps` marks with -1, to where it is kept; then they begin anew. */
+DEVICE_FN void keep_cut(const Agents &agents) {
+    if (!agents.of.cut_state) {
+        return;
+    }
+    for (int i = (int)threadIdx.x; i < LAYERS * PARTS * ROWS * UNITS; i += POLICY_THREADS) {
+        const int row = i / UNITS % ROWS;
+        if (agents.keeps[row] < 0.0f && agents.there(row)) {
+            const int64_t at = agents.place(i / UNITS / ROWS, row, i % UNITS);
+            agents.of.cut_state[at] = agents.of.state[at];
+        }
     }
 }
 
 /* An LSTM's h of a layer, as its product takes it. */
 DEVICE_FN void load_recurrent(const Agents &agents, int layer, uint32_t *rows) {
+#pragma unroll 8
     for (int i = (int)threadIdx.x; i < ROWS * UNITS; i += POLICY_THREADS) {
         rows[place_of(i / UNITS, UNITS) + i % UNITS] = tf32(agents.before(layer * PARTS, i / UNITS, i % UNITS));
     }
@@ -306,19 +370,22 @@ extern "C" __global__ void __launch_bounds__(POLICY_THREADS) policy_step(const P
     SHARED_MEMORY(memory);
     uint32_t *const in = reinterpret_cast<uint32_t *>(memory), *const out = in + Memory::IN;
     uint32_t *const recurrent = out + Memory::OUT;
-    float *const shared = reinterpret_cast<float *>(recurrent + Memory::RECURRENT);
-    Agents agents(of);
+    float *const shared = reinterpret_cast<float *>(recurrent + Memory::RECURRENT), *const all = shared + Memory::SHARED;
+    Agents agents(of, all + Memory::ALL);
     if (agents.first >= of.rows) {
         return;
     }
     load_observations(agents, in);
+    BLOCK_BARRIER();
+    keep_cut(agents);
     if (POLICY_CORE == CORE_LSTM) {
         load_recurrent(agents, 0, recurrent);
     }
-    BLOCK_BARRIER();
+    const Words *packed = static_cast<const Words *>(of.packed);
     Sums<1> encoded;
-    encoded.begin(of.encoder[1], agents.me);
-    encoded.multiply<POLICY_INPUTS>(of.encoder[0], in, agents.me);
+    encoded.begin(of.encoder_bias, nullptr, agents.me);
+    encoded.multiply<POLICY_INPUTS>(packed, in, agents.me);
+    packed += Encoder::WORDS;
 #pragma unroll
     for (int column = 0; column < COLUMNS; column++) {
         agents.output[column][0] = relu(encoded.at(0, column, 0));
@@ -329,15 +396,16 @@ extern "C" __global__ void __launch_bounds__(POLICY_THREADS) policy_step(const P
 
 #pragma unroll
     for (int layer = 0; layer < LAYERS; layer++) {
-        const float *const *const parameters = of.layers + layer * LAYER_PARAMETERS;
+        const float *const *const biases = of.biases + layer * BIASES;
         uint32_t *const from = layer % 2 ? in : out, *const to = layer % 2 ? out : in;
         const Before before(agents, layer);
         Sums<GATES> sums;
-        sums.begin(parameters[LAYER_PARAMETERS / 2], agents.me);
-        sums.template multiply<UNITS>(parameters[0], from, agents.me);
+        sums.begin(biases[0], BIASES > 1 ? biases[BIASES - 1] : nullptr, agents.me);
+        sums.template multiply<UNITS>(packed, from, agents.me);
+        packed += Core::WORDS;
 #if POLICY_CORE == CORE_LSTM
-        sums.add(parameters[3], agents.me);
-        sums.template multiply<UNITS>(parameters[1], recurrent, agents.me);
+        sums.template multiply<UNITS>(packed, recurrent, agents.me);
+        packed += Core::WORDS;
         if (layer + 1 < LAYERS) {
             BLOCK_BARRIER(); /* until nobody looks at this layer's h any more */
             load_recurrent(agents, layer + 1, recurrent);
@@ -347,7 +415,7 @@ extern "C" __global__ void __launch_bounds__(POLICY_THREADS) policy_step(const P
         put_outputs(agents, to, layer + 1 == LAYERS);
         BLOCK_BARRIER();
     }
-    act(agents, LAYERS % 2 ? in : out, shared, shared + Memory::SHARED);
+    act(agents, LAYERS % 2 ? in : out, shared, all);
 }
 
 #endif

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from engine.collector import draw_actions
 from engine.device_policy import PolicyStep, block_rows, policy_program, policy_step
-from engine.devices import use_precision
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
 from engine.policy import Policy
@@ -68,6 +67,7 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             program = policy_program(inputs, hidden, layers, actions + 1, core)
             launcher = host_program(program, "host_policy_step.h", tmp_path_factory.mktemp("policy"))
             kernel = PolicyStep(launcher, parameters, hidden, layers, core)
+        kernel.pack()
         return Case(policy, kernel, device)
 
     return one
@@ -125,7 +125,7 @@ def test_a_step_is_the_slow_one(make: Make, shape: tuple[str, int, int, int, int
     for step in range(3):
         observations = torch.randn(agents, policy.observation_size, generator=drawn(step)).to(device)
         uniform = torch.rand(agents, generator=drawn(9 + step)).to(device)
-        ended, cut = ((torch.rand(2, agents, generator=drawn(5 + step)) < 0.3).byte() * 2).to(device)
+        ended, cut = ((torch.rand(2, agents, generator=drawn(5 + step)) < 0.3).byte()).to(device)
         expected, following = slow_step(policy, observations, state * (ended + cut == 0)[:, None])
         actions = torch.full((agents,), -1, dtype=torch.int32, device=device)
         logprobs, values = torch.zeros(2, agents, device=device)
@@ -168,6 +168,31 @@ def test_rows_of_columns_and_some_agents_of_more(make: Make) -> None:
     assert torch.equal(state, others)
     assert (actions >= 0).nonzero().tolist() == [[2, agent] for agent in range(21, 61)]
     assert (logprobs != -9).sum() == (values != -9).sum() == 40
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("core", ["lstm", "mingru"])
+@pytest.mark.parametrize("coded", [True, False])
+def test_the_state_that_a_time_limit_cut_is_kept(make: Make, core: str, coded: bool) -> None:
+    """The agents begin anew, and where and in which state their episodes were cut is noted."""
+    policy, kernel, device = make(*{"lstm": ("lstm", 5, 32, 2, 1), "mingru": ("mingru", 118, 64, 2, 3)}[core])
+    agents = 37
+    shape = policy.initial_state(agents).shape
+    start, kept = torch.randn(2, *shape, generator=drawn(4)).to(device)
+    state, kept_before = start.clone(), kept.clone()
+    ended, cut = (torch.rand(2, agents, generator=drawn(5)) < 0.4).byte().to(device)
+    cut_at = torch.full((agents,), 99, device=device)
+    observations, uniform = torch.randn(agents, policy.observation_size, generator=drawn(6)), torch.rand(agents)
+    given = observations.to(device), state, uniform.to(device)
+    written = [torch.zeros(agents, dtype=torch.int32, device=device), *torch.zeros(2, agents, device=device)]
+    ends = {"ended": ended | 2 * cut} if coded else {"ended": ended, "cut": cut}
+    kernel.act(*given, *written, **ends, cut_state=kept, cut_at=cut_at, step=7)
+    was_cut = cut.bool()
+    assert torch.equal(kept, torch.where(was_cut[:, None], start, kept_before))
+    assert torch.equal(cut_at, torch.where(was_cut, 6, 99))
+    expected = start * ((ended | cut) == 0)[:, None]
+    kernel.act(given[0], expected, given[2], *(each.clone() for each in written))
+    assert torch.equal(state, expected)
 
 
 @torch.no_grad()
