@@ -29,11 +29,12 @@ typedef long long int64_t;
 #define ATOMIC_ADD(place, number) atomicAdd(place, number)
 #endif
 
-/* For kernels whose threads work together, which are no EACH_THREAD blocks: all threads of the block wait for each other,
- * and what they wrote to memory before, all see behind it; and the block's own memory, of as many bytes as it is launched
- * with. A host that runs such a kernel defines them, and threads that can wait. */
+/* For kernels whose threads work together, which are no EACH_THREAD blocks. At a barrier all threads of the block, or of the
+ * warp, wait for each other, and what they wrote to memory before, they all see behind it. A block has memory of its own,
+ * as many bytes as it is launched with. A host that runs such a kernel defines these, and threads that can wait. */
 #ifndef BLOCK_BARRIER
 #define BLOCK_BARRIER() __syncthreads()
+#define WARP_BARRIER() __syncwarp()
 #define SHARED_MEMORY(name) alignas(16) extern __shared__ unsigned char name[]
 #endif
 

@@ -148,6 +148,7 @@ template <class Real>
 DEVICE_FN void multiply_forward(float (&sums)[4][4], const Weights<Real> &weights, const uint32_t *state, const Stand &me) {
     constexpr int WIDTH = ForwardMemory<Real>::WIDTH;
     const uint32_t *const from = state + column(me.group, WIDTH) + 4 * me.place;
+    WARP_BARRIER(); /* rows that are not there take other branches */
 #pragma unroll
     for (int two = 0; two < WIDTH / 16; two++) {
         Span<uint32_t, 4> h;
@@ -312,6 +313,7 @@ DEVICE_FN void multiply_backward(float *shares, const Weights<Real> &weights, co
         const Real *const from = d_gates[word / (4 / PER_WORD)].at + word % (4 / PER_WORD) * PER_WORD;
         words[word] = Tensor<Real>::word(from, from + PER_WORD - 1);
     }
+    WARP_BARRIER();
 #pragma unroll
     for (int first = 0; first < WARPS; first += 2) {
         float sums[2][4] = {};

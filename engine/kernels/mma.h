@@ -20,7 +20,8 @@ struct alignas(16) Words {
     uint32_t at[4];
 };
 
-/* A host defines these: it has the instructions to make up. All lanes of a warp come to a product together. */
+/* A host defines these: it has the instructions to make up. All lanes of a warp come to a product together, for which a
+ * WARP_BARRIER behind a branch that not all of them took provides. */
 #ifndef MMA
 #define MMA(shape, sums, a, low, high)                                                                                 \
     asm volatile("mma.sync.aligned." shape " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"          \

@@ -16,6 +16,7 @@ from c_envs.device import device_program
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("c_envs", "engine", "perx_tui", "profiles")
+GPU_KERNELS = ("device", "experience", "loss", "lstm_scan", "mma", "real", "recurrence")
 BUILD_FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
 
 
@@ -59,7 +60,7 @@ def test_one_wheel_serves_every_python_from_3_11(wheel: Path, names: list[str]) 
 def test_of_the_c_sources_the_wheel_holds_what_a_gpu_compiles_at_run_time(names: list[str]) -> None:
     headers = {header for environment in c_envs.ENVIRONMENTS for header in device_program(environment, {}).headers}
     assert {name for name in names if name.endswith((".c", ".h"))} == {
-        *(f"engine/kernels/{header}" for header in ("device.h", "experience.h", "loss.h", "recurrence.h")),
+        *(f"engine/kernels/{header}.h" for header in GPU_KERNELS),
         *(f"c_envs/{header}" for header in headers),
     }
 

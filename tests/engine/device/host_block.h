@@ -20,6 +20,7 @@ unsigned host_tf32(float value);
 
 #define threadIdx host_thread
 #define BLOCK_BARRIER() host_barrier()
+#define WARP_BARRIER() /* a product is one */
 #define SHARED_MEMORY(name) unsigned char *const name = host_shared()
 #define MMA(shape, sums, a, low, high) host_multiply(shape, sums, a.at, low, high)
 #define ROUND_TO_TF32(word, value) word = host_tf32(value)

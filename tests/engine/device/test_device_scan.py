@@ -23,13 +23,11 @@ from engine.errors import DeviceError
 from engine.lstm import LSTM
 from engine.policy import Policy
 from tests.engine.device.host_device import build, host_program
-from tests.engine.device.recurrent_cases import closeness, make_core, outputs_and_gradients, segments
+from tests.engine.device.recurrent_cases import closeness, outputs_and_gradients, segments
+from tests.engine.device.scan_cases import SHAPES, RoundedLSTM, tame_lstm
 
 CUDA = torch.device("cuda", 0)
 REALS = [torch.float32, torch.bfloat16]
-SHAPES = [(1, 1, 32), (2, 9, 32), (17, 13, 32), (64, 8, 32), (3, 24, 64), (17, 5, 64), (4, 11, 128)]
-"""Steps, segments, units."""
-
 Scans = dict[torch.dtype, LstmScan]
 
 
@@ -66,11 +64,7 @@ class NoSteps:
 
 def scanning(hidden: int, scans: Scans, layers: int = 1) -> LSTM:
     """A core that has these kernels and no others."""
-    core = make_core(LSTM, hidden, layers)
-    assert isinstance(core, LSTM)
-    with torch.no_grad():
-        for parameter in core.parameters():
-            parameter.mul_(min(1.0, 5 / hidden**0.5))  # so that nothing grows without bounds
+    core = tame_lstm(hidden, layers)
     core.kernels = NoSteps()  # type: ignore[assignment]
     core.scans = scans
     return core
@@ -81,43 +75,6 @@ def number(scan: LstmScan, name: str) -> Any:
     return ctypes.c_int.in_dll(scan._launcher._driver, name)  # type: ignore[attr-defined]
 
 
-def to_tf32(values: Tensor) -> Tensor:
-    """To the nearest number with ten bits of mantissa, by arithmetic."""
-    mantissa, exponent = torch.frexp(values.double())
-    scaled = mantissa * 2**11
-    rounded = scaled.abs().add(0.5).floor() * scaled.sign()
-    return torch.ldexp(rounded, exponent - 11).to(values.dtype)
-
-
-class RoundedProduct(torch.autograd.Function):
-    """h times w^T as tensor cores multiply; the gradient of w is that of the true numbers, which torch computes."""
-
-    @staticmethod
-    def forward(ctx: Any, h: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(h, w)
-        return to_tf32(h) @ to_tf32(w).t()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        h, w = ctx.saved_tensors
-        return to_tf32(gradients[0]) @ to_tf32(w), gradients[0].t() @ h
-
-
-class SlowLSTM(LSTM):
-    """The plain path with rounded recurrent products; one layer."""
-
-    def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
-        (h, c), (w_ih, w_hh, b_ih, b_hh), outputs = state[0], self.weights(0), []
-        for t, each in enumerate(inputs):
-            cut = (resets[t] if t else torch.zeros_like(resets[t])).bool().unsqueeze(-1)
-            h, c = h.masked_fill(cut, 0.0), c.masked_fill(cut, 0.0)
-            i, f, g, o = (each @ w_ih.t() + b_ih + b_hh + RoundedProduct.apply(h, w_hh)).chunk(4, dim=-1)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * c.tanh()
-            outputs.append(h)
-        return torch.stack(outputs)
-
-
 @pytest.mark.parametrize("last_warp_first", [0, 1])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_with_tf32_it_is_the_plain_path_with_rounded_products(
@@ -125,7 +82,7 @@ def test_with_tf32_it_is_the_plain_path_with_rounded_products(
 ) -> None:
     """Whichever warp runs first, as far as it can: none reads what another one has not written yet."""
     scans = make_scans(shape[2])
-    core, slow = scanning(shape[2], scans), SlowLSTM(shape[2])
+    core, slow = scanning(shape[2], scans), RoundedLSTM(shape[2])
     slow.load_state_dict(core.state_dict())
     case = segments(core, *shape)
     before = number(scans[torch.float32], "host_launches").value
