@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.device_columns import ColumnKernels
 from engine.device_experience import ExperienceKernels
 
 
@@ -18,8 +19,15 @@ class DeviceHeads(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, kernels: ExperienceKernels) -> Tensor:
-        inputs = inputs.contiguous()
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        kernels: ExperienceKernels,
+        columns: ColumnKernels | None = None,
+    ) -> Tensor:
+        inputs, ctx.columns = inputs.contiguous(), columns
         ctx.save_for_backward(inputs, weight)
         return kernels.heads(inputs, weight, bias)
 
@@ -28,4 +36,5 @@ class DeviceHeads(torch.autograd.Function):
         """Gradients of the inputs, the weight and the bias."""
         inputs, weight = ctx.saved_tensors
         slope = gradients[0]
-        return torch.mm(slope, weight), torch.mm(slope.t(), inputs), slope.sum(0), None
+        sums = slope.sum(0) if ctx.columns is None else ctx.columns.sums(slope)
+        return torch.mm(slope, weight), torch.mm(slope.t(), inputs), sums, None, None

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from engine import _kernels
+from engine.device_columns import ColumnKernels, DeviceLinear
 from engine.device_recurrence import Recurrence
-from engine.device_unroll import DeviceMinGRU, step_kernels, unroll_kernels
+from engine.device_unroll import DeviceMinGRU, product_type, step_kernels, unroll_kernels
 
 
 class MinGRU(nn.Module):
@@ -32,11 +33,21 @@ class MinGRU(nn.Module):
         """Use the C kernels where the tensors are on the CPU, and `kernels`; False is the plain path everywhere."""
         self.kernels: Recurrence | None = None
         """Those of the GPU that the parameters are on, once `Policy.use_fused` has made them."""
+        self.columns: ColumnKernels | None = None
+        """What sums the gradients of its biases there."""
         self.gates = nn.ModuleList(nn.Linear(hidden, 3 * hidden) for _ in range(layers))
 
     def _gate(self, layer: int, inputs: Tensor) -> Tensor:
         raw: Tensor = self.gates[layer](inputs)
         return raw
+
+    def _gate_with_gradient(self, layer: int, inputs: Tensor) -> Tensor:
+        """The same for [T, S, H] in training."""
+        if self.columns is None or product_type(inputs) != torch.float32:
+            return self._gate(layer, inputs)
+        gate, flat = self.gates[layer], inputs.reshape(-1, self.hidden)
+        raw: Tensor = DeviceLinear.apply(flat, gate.weight, gate.bias, self.columns)  # type: ignore[no-untyped-call]
+        return raw.view(*inputs.shape[:-1], -1)
 
     def step(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step: inputs [N, H], state [L, 1, N, H] -> output [N, H], next state."""
@@ -69,7 +80,7 @@ class MinGRU(nn.Module):
     def unroll(self, inputs: Tensor, state: Tensor, resets: Tensor, part: int = 0) -> Tensor:
         """T steps: inputs [T, S, H], state [L, 1, S, H], resets uint8 [T, S] -> outputs [T, S, H]."""
         for layer in range(self.layers):
-            raw = self._gate(layer, inputs)
+            raw = self._gate_with_gradient(layer, inputs)
             kernels = unroll_kernels(self, inputs)
             if kernels is not None:
                 inputs = DeviceMinGRU.apply(  # type: ignore[no-untyped-call]

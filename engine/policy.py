@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.device_columns import ColumnKernels, DeviceEncoder, column_kernels
 from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
@@ -16,6 +17,7 @@ from engine.device_minibatch import MinibatchKernels, minibatch_kernels
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
 from engine.device_step import StepKernels, step_kernels
+from engine.device_unroll import product_type
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
@@ -46,6 +48,8 @@ class Policy(nn.Module):
         """What computes the loss and its gradient there."""
         self.whole_step: PolicyStep | None = None
         """What takes the rollout a step there, where its products may be rounded."""
+        self.columns: ColumnKernels | None = None
+        """What sums the gradients of biases there."""
         self.drawing: MinibatchKernels | None = None
         """What draws, gathers and logs minibatches there."""
         self.stepping: StepKernels | None = None
@@ -72,6 +76,7 @@ class Policy(nn.Module):
         on_gpu = fused and device.type == "cuda"
         self.kernels = experience_kernels(device, warn) if on_gpu else None
         self.objective = loss_kernels(device, warn) if on_gpu else None
+        self.columns = column_kernels(device, warn) if on_gpu else None
         self.drawing = minibatch_kernels(device, warn) if on_gpu else None
         self.stepping = step_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
@@ -82,6 +87,8 @@ class Policy(nn.Module):
         if self.kernels is not None and torch.backends.cuda.matmul.allow_tf32:
             parameters = [each for part in (self.encoder, self.heads, self.core) for each in part.parameters()]
             self.whole_step = policy_step(device, parameters, self.layers, self.kind, warn)
+        if isinstance(self.core, MinGRU):
+            self.core.columns = self.columns
 
     def initial_state(self, agents: int, device: torch.device | str = "cpu") -> Tensor:
         """The state every episode starts from: zeros [layers, parts, agents, hidden]."""
@@ -101,7 +108,7 @@ class Policy(nn.Module):
         episode starts, row 0 is taken as zero because `state` accounts for it. `part` names the worker that calls.
         """
         steps, segments, _ = observations.shape
-        encoded = functional.relu_(self.encoder(observations.view(steps * segments, -1)))
+        encoded = self._encode(observations.view(steps * segments, -1))
         output = self.core.unroll(encoded.view(steps, segments, self.hidden), state, resets, part)
         # In float32 under autocast, too: what is learned from are differences of logits and of values, and near 50 two
         # neighbours in bfloat16 are 0.25 apart.
@@ -110,13 +117,21 @@ class Policy(nn.Module):
         logits, values = torch.split(heads.view(steps, segments, -1), [self.actions, 1], dim=-1)
         return logits, values.squeeze(-1)
 
+    def _encode(self, observations: Tensor) -> Tensor:
+        """The first layer for observations [N, D], with gradients: [N, hidden]."""
+        if self.columns is None or product_type(observations) != torch.float32:
+            return functional.relu_(self.encoder(observations))
+        weights = self.encoder.weight, self.encoder.bias
+        encoded: Tensor = DeviceEncoder.apply(observations, *weights, self.columns)  # type: ignore[no-untyped-call]
+        return encoded
+
     def _heads(self, output: Tensor) -> Tensor:
         """The last layer for outputs [N, hidden] of the core: logits and value [N, A + 1]."""
         if self.kernels is None:
             heads: Tensor = self.heads(output)
         else:
             weights = self.heads.weight, self.heads.bias
-            heads = DeviceHeads.apply(output, *weights, self.kernels)  # type: ignore[no-untyped-call]
+            heads = DeviceHeads.apply(output, *weights, self.kernels, self.columns)  # type: ignore[no-untyped-call]
         return heads
 
     def parameter_count(self) -> int:

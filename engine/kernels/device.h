@@ -1,10 +1,7 @@
 /* What every kernel of the engine's for a device begins with.
  *
- * A kernel is a row of EACH_THREAD blocks with BARRIERs between them, each of which on a device runs once in each thread; a
- * host that defines the first macro as a loop and the second as nothing runs the same text.
  * A kernel is a row of EACH_THREAD blocks, which on a device run once in each thread; between those whose threads have
  * something for each other there are BARRIERs. A host that defines the macros as loops runs the same text.
->>>>>>> 16920f1 (Step by kernels of the engine's own on a GPU: norms, judgement, Adam, and Muon's matrices together, 20 launches instead of 100)
  */
 #ifndef ENGINE_DEVICE_H
 #define ENGINE_DEVICE_H
