@@ -21,6 +21,8 @@ MOST_SEGMENTS = 1 << 16
 """Segments that one block draws from: with more torch's launches are the faster way."""
 MOST_COLUMNS = 12
 """Arrays that a launch gathers from (MOST_COLUMNS in minibatch.h)."""
+MOMENTS_CHUNK = 2048
+"""Numbers whose mean and deviation a block finds (MOMENTS_CHUNK in minibatch.h)."""
 UNITS = 1024
 """Units that a block copies (UNITS_A_BLOCK in minibatch.h)."""
 
@@ -34,6 +36,13 @@ class Prioritize(ctypes.Structure):
 class DrawSegments(ctypes.Structure):
     _fields_ = layout(
         "powered inverse chance beta cumulative counts uses drawn weights", "segments count stratified normalized"
+    )
+
+
+class Measurement(ctypes.Structure):
+    _fields_ = layout(
+        "advantages values masks drawn weights parts normalized returns live explained",
+        "steps segments count fresh drawn_chunks fresh_chunks",
     )
 
 
@@ -58,6 +67,8 @@ class LogRow(ctypes.Structure):
 ARGUMENTS: dict[str, type[ctypes.Structure]] = {
     "prioritize": Prioritize,
     "draw_segments": DrawSegments,
+    "measure_advantages": Measurement,
+    "normalize_advantages": Measurement,
     "gather_segments": Gather,
     "write_back": WriteBack,
     "log_row": LogRow,
@@ -133,6 +144,42 @@ class MinibatchKernels:
             normalized=normalized,
         )
         return drawn, weights
+
+    def aims(
+        self, advantages: Tensor, values: Tensor, masks: Tensor | None, fresh: int, drawn: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the drawn segments [M] are trained towards, of segments [T, S]: their advantages, with mean 0 and
+        deviation 1 over the live steps and weighted, and their returns, each [T, M]; how many of their steps are live,
+        and the explained variance of the `fresh` first segments, both 0-D."""
+        (steps, segments), count = advantages.shape, len(drawn)
+        drawn_chunks, fresh_chunks = (-(-steps * width // MOMENTS_CHUNK) for width in (count, fresh))
+        parts = torch.empty(drawn_chunks + 2 * fresh_chunks, 3, device=advantages.device)
+        normalized, returns = torch.empty(2, steps, count, device=advantages.device).unbind()
+        live, explained = torch.empty(2, device=advantages.device).unbind()
+        for kernel, blocks in (("measure_advantages", len(parts)), ("normalize_advantages", drawn_chunks + 1)):
+            launch_blocks(
+                self._launcher,
+                kernel,
+                Measurement,
+                blocks,
+                advantages=advantages,
+                values=values,
+                masks=masks,
+                drawn=drawn,
+                weights=weights,
+                parts=parts,
+                normalized=normalized,
+                returns=returns,
+                live=live,
+                explained=explained,
+                steps=steps,
+                segments=segments,
+                count=count,
+                fresh=fresh,
+                drawn_chunks=drawn_chunks,
+                fresh_chunks=fresh_chunks,
+            )
+        return normalized, returns, live, explained
 
     def gather(self, drawn: Tensor, sources: Sequence[tuple[Tensor, int]]) -> list[Tensor]:
         """Copies of the drawn segments [M] out of each source, whose segments lie in the given dimension."""

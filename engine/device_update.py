@@ -126,16 +126,18 @@ class DeviceUpdate:
         experience, sampler = self._experience, self._sampler
         assert experience is not None
         experience.compute_advantages(settings.advantages, self._learner.policy.kernels)
-        store, fresh = experience.stores[0], slice(0, experience.fresh)
-        explained = recordable_explained_variance(
-            store.advantages[:, fresh],
-            store.values[:, fresh],
-            None if store.masks is None else store.masks[:, fresh],
-        )
         metric = experience.metric(settings.metric)
         drawn = sampler.choose(metric, chance, settings.segments, settings.sampling)
-        raw, masks = experience.advantages_of(drawn.segments)
-        ratios = self._learner.learn(experience, drawn, raw, masks, settings.learning, OnePhase())
+        aims = self._learner.aims(experience, drawn)
+        explained = aims.explained
+        if explained is None:
+            store, fresh = experience.stores[0], slice(0, experience.fresh)
+            explained = recordable_explained_variance(
+                store.advantages[:, fresh],
+                store.values[:, fresh],
+                None if store.masks is None else store.masks[:, fresh],
+            )
+        ratios = self._learner.learn(experience, drawn, aims, settings.learning, OnePhase())
         log.write(explained, drawn, ratios, settings.learning.loss.clip, self._learner.policy.drawing)
 
     def _forget(self, left: int) -> None:

@@ -34,6 +34,20 @@ class LearnerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Aims:
+    """What the segments [M] of a minibatch are trained towards: advantages [T, M], normalized over its live steps and
+    weighted by segment, and how many of its steps are live (0-D; None: all).
+
+    Kernels find the returns [T, M] on the way, and the explained variance of the fresh segments (0-D).
+    """
+
+    advantages: Tensor
+    live: Tensor | None
+    returns: Tensor | None = None
+    explained: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """What one pass through the network gave: for its segments [M] their values and ratios [T, M], the sums of the
     statistics and the gradients. Where the step is fused, the statistics are each sample's [6, T * M]."""
@@ -96,29 +110,34 @@ class Learner:
         Returns the ratios [T, M]. Advantages are normalized over the whole minibatch, then weighted by each segment's
         importance weight. MinibatchFault when something is not finite; then nothing has changed.
         """
-        raw, masks = experience.advantages_of(draw.segments)
-        if masks is not None and not self.deferred and float(masks.sum()) == 0:
-            return torch.ones_like(raw)  # every segment of it is left out: there is nothing to learn
-        ratios = self.learn(experience, draw, raw, masks, settings, timer)
+        aims = self.aims(experience, draw)
+        if aims.live is not None and not self.deferred and float(aims.live) == 0:
+            return torch.ones_like(aims.advantages)  # every segment of it is left out: there is nothing to learn
+        ratios = self.learn(experience, draw, aims, settings, timer)
         self.updates += 1
         return ratios
 
+    def aims(self, experience: Experience, draw: Draw) -> Aims:
+        """What the drawn segments are trained towards."""
+        kernels = self.policy.drawing
+        if kernels is not None and len(experience.stores) == 1:
+            (store,) = experience.stores
+            advantages, returns, live, explained = kernels.aims(
+                store.advantages, store.values, store.masks, experience.fresh, draw.segments, draw.weights
+            )
+            return Aims(advantages, None if store.masks is None else live, returns, explained)
+        raw, masks = experience.advantages_of(draw.segments)
+        return Aims(normalize(raw, masks) * draw.weights, None if masks is None else masks.sum())
+
     def learn(
-        self,
-        experience: Experience,
-        draw: Draw,
-        raw: Tensor,
-        masks: Tensor | None,
-        settings: LearnerSettings,
-        timer: PhaseTimer,
+        self, experience: Experience, draw: Draw, aims: Aims, settings: LearnerSettings, timer: PhaseTimer
     ) -> Tensor:
-        """What `update` does once it has the advantages and masks of the drawn segments [T, M]; not counted.
+        """What `update` does once it has the aims of the drawn segments; not counted.
 
         Deferred, it asks the device nothing, so that a CUDA graph can hold it.
         """
-        advantages = normalize(raw, masks) * draw.weights
-        live = None if masks is None else masks.sum()
-        count: Scalar = advantages.numel()
+        live = aims.live
+        count: Scalar = aims.advantages.numel()
         if live is not None:
             count = live.clamp(min=1.0) if self.deferred else max(float(live), 1.0)
         timer.lap("train/gather")
@@ -131,9 +150,9 @@ class Learner:
             targets = Targets(
                 actions=batch.actions,
                 logprobs=batch.logprobs,
-                advantages=advantages[:, share],
+                advantages=aims.advantages[:, share],
                 values=batch.values,
-                returns=batch.advantages + batch.values,
+                returns=batch.advantages + batch.values if aims.returns is None else aims.returns[:, share],
                 masks=batch.masks,
             )
             logits, values = logits.float(), values.float()

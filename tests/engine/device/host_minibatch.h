@@ -4,6 +4,7 @@ namespace {
 
 const HostKernel host_kernels[] = {
     HOST_KERNEL(prioritize, Prioritize),  HOST_KERNEL(draw_segments, DrawSegments), HOST_KERNEL(gather_segments, Gather),
+    HOST_KERNEL(measure_advantages, Measurement), HOST_KERNEL(normalize_advantages, Measurement),
     HOST_KERNEL(write_back, WriteBack),   HOST_KERNEL(log_row, LogRow),
 };
 }  // namespace

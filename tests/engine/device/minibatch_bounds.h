@@ -48,6 +48,17 @@ void copy(int64_t steps, int64_t segments, int64_t count, int64_t width) {
     gather(of.columns[3], small, small_to, width, segments, some, blocks);
     of.drawn = drawn, of.column_count = 4, of.count = count;
     launch("gather_segments", blocks * DEVICE_THREADS, of);
+    const int64_t fresh = 1 + segments / 2, chunks = (steps * count + MOMENTS_CHUNK - 1) / MOMENTS_CHUNK,
+                  fresh_chunks = (steps * fresh + MOMENTS_CHUNK - 1) / MOMENTS_CHUNK;
+    const Array<Moments> parts(chunks + 2 * fresh_chunks);
+    const Array<float> normalized(steps * count), returns(steps * count), live(1);
+    Measurement measurement = {values,    ratios, values,  drawn,     weights, parts,  normalized,   returns, live,
+                               explained, steps,  segments, count, fresh,   chunks, fresh_chunks};
+    for (int turn = 0; turn < 2; turn++) {
+        launch("measure_advantages", (chunks + 2 * fresh_chunks) * DEVICE_THREADS, measurement);
+        launch("normalize_advantages", (chunks + 1) * DEVICE_THREADS, measurement);
+        measurement.masks = nullptr;
+    }
     learned[0] = 1;
     launch("write_back", steps * count,
            WriteBack{drawn, newest, newest, learned, values, ratios, steps, count, segments, 1});

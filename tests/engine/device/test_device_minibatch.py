@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from engine import device_minibatch
+from engine.advantages import explained_variance
 from engine.device_minibatch import ARGUMENTS, MinibatchKernels, minibatch_program
 from engine.device_update import Log
+from engine.losses import normalize
 from engine.replay import SCHEMES, Draw, SamplingSettings, SegmentSampler
 from engine.rollout import RolloutBuffer
 from engine.segments import Experience
@@ -115,6 +117,36 @@ def some_experience(observations: int, masked: bool, parts: int, segments: int =
 DRAWN = torch.tensor([0, 0, 3, 7, 7, 7, 20, 38, 39])
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("steps", "segments", "fresh", "count"), [(64, 90, 90, 70), (5, 40, 13, 9), (1, 3, 2, 1)])
+def test_aims_are_those_of_the_learner(
+    kernels: MinibatchKernels, steps: int, segments: int, fresh: int, count: int, masked: bool
+) -> None:
+    """Also far from zero, where the squares of what is left are small beside those of the numbers."""
+    chance = torch.Generator().manual_seed(steps)
+    advantages, values = (100 + torch.randn(steps, segments, generator=chance) for _ in range(2))
+    masks = (torch.rand(steps, segments, generator=chance) > 0.3).float() if masked else None
+    drawn = torch.randint(0, segments, (count,), generator=chance).sort().values
+    weights = torch.rand(count, generator=chance)
+    found, returns, live, explained = kernels.aims(advantages, values, masks, fresh, drawn, weights)
+    chosen = None if masks is None else masks[:, drawn]
+    expected = normalize(advantages[:, drawn].double(), chosen) * weights
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+    assert torch.equal(returns, advantages[:, drawn] + values[:, drawn])
+    assert float(live) == (steps * count if chosen is None else float(chosen.sum()))
+    first = None if masks is None else masks[:, :fresh]
+    variance = explained_variance(advantages[:, :fresh].double(), values[:, :fresh].double(), first)
+    torch.testing.assert_close(explained.double(), variance, rtol=1e-3, atol=1e-3, equal_nan=True)
+
+
+def test_where_no_step_is_live_there_is_nothing_to_aim_at(kernels: MinibatchKernels) -> None:
+    advantages, weights, drawn = torch.randn(6, 4), torch.ones(2), torch.tensor([1, 3])
+    found, _, live, explained = kernels.aims(advantages, advantages, torch.zeros(6, 4), 4, drawn, weights)
+    assert not found.any()
+    assert float(live) == 0
+    assert explained.isnan()
+
+
 @pytest.mark.parametrize(("observations", "parts"), [(1, 0), (3, 1), (6, 2), (118, 1), (512, 1)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_what_is_gathered_is_what_torch_gathers(
@@ -175,5 +207,6 @@ def test_the_host_and_the_device_speak_of_the_same_kernels(kernels: MinibatchKer
         assert f"sizeof({arguments.__name__}) == {ctypes.sizeof(arguments)}" in program.source
     header = program.headers["minibatch.h"]
     assert f"#define MOST_COLUMNS {device_minibatch.MOST_COLUMNS}\n" in header
+    assert f"#define MOMENTS_CHUNK {device_minibatch.MOMENTS_CHUNK}\n" in header
     assert f"#define UNITS_A_BLOCK {device_minibatch.UNITS}\n" in header
     kernels.try_all()  # on nothing they do nothing
