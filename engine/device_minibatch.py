@@ -35,7 +35,7 @@ class Prioritize(ctypes.Structure):
 
 class DrawSegments(ctypes.Structure):
     _fields_ = layout(
-        "powered inverse chance beta cumulative counts uses drawn weights", "segments count stratified normalized"
+        "powered inverse chance beta cumulative counts ends uses drawn weights", "segments count stratified normalized"
     )
 
 
@@ -107,7 +107,7 @@ class MinibatchKernels:
         and their importance weights, `normalized` by the largest. `uses` grows by them."""
         segments, device = len(metric), metric.device
         powered, inverse, cumulative = torch.empty(3, segments, dtype=torch.float64, device=device).unbind()
-        counts = torch.empty(segments, dtype=torch.int32, device=device)
+        counts, ends = torch.empty(2, segments, dtype=torch.int32, device=device).unbind()
         drawn = torch.empty(count, dtype=torch.int64, device=device)
         weights = torch.empty(count, device=device)
         beta = as_double(beta, device)
@@ -135,6 +135,7 @@ class MinibatchKernels:
             beta=beta,
             cumulative=cumulative,
             counts=counts,
+            ends=ends,
             uses=uses,
             drawn=drawn,
             weights=weights,

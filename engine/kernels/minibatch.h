@@ -33,6 +33,7 @@ struct DrawSegments {
     const double *beta;    /* one number */
     double *cumulative;    /* [segments] room */
     int32_t *counts;       /* [segments] room */
+    int32_t *ends;         /* [segments] room */
     int64_t *uses;         /* [segments] grows by how often each was drawn */
     int64_t *drawn;        /* [count] out */
     float *weights;        /* [count] out: importance weights */
@@ -131,13 +132,11 @@ DEVICE_FN void draw_block(const DrawSegments &of, int64_t block) {
     }
     fold(largest, true);
     const double divisor = of.normalized ? (double)largest[0] : 1.0;
-    /* The sums of doubles are needed no more: those of counts take their place. */
-    int32_t *const ends = (int32_t *)of.cumulative;
-    add_up(of.counts, ends, of.segments);
+    add_up(of.counts, of.ends, of.segments);
     EACH_THREAD(thread) {
         for (int64_t i = thread; i < of.segments; i += DEVICE_THREADS) {
             const float weight = (float)(of.inverse[i] * scale / divisor);
-            for (int32_t at = ends[i] - of.counts[i]; at < ends[i]; at++) {
+            for (int32_t at = of.ends[i] - of.counts[i]; at < of.ends[i]; at++) {
                 of.drawn[at] = i;
                 of.weights[at] = weight;
             }

@@ -234,14 +234,20 @@ DEVICE_FN void advance_block(const Advance &by, int64_t block) {
 
 BLOCK_KERNEL(advance_parameters, advance_block, Advance)
 
-/* A product of matrices, in tiles of TILE x TILE, of which a block computes one and a thread four numbers. */
+/* A product of matrices, in tiles of TILE x TILE, of which a block computes one: each of its SHARES of the threads sums
+ * every SHARES-th of the products, and a thread FOUR x FOUR numbers, so that it reads little for what it multiplies. */
 #define TILE 32
 #define DEPTH 128
-#define PAIRS (TILE / 2)
+#define FOUR 4
+#define TILE_THREADS (TILE / FOUR * (TILE / FOUR))
+#define SHARES (DEVICE_THREADS / TILE_THREADS)
 
-struct alignas(8) Pair {
-    float first, second;
+struct alignas(16) Quad {
+    float numbers[FOUR];
 };
+
+/* Rows of a tile are a quad longer than they need to be, so that a column does not lie in one bank of memory. */
+#define QUADS (TILE / FOUR + 1)
 
 /* One side of a product: number (i, k) lies at values[i * across + k * along], times `scale`; nothing beyond `most` rows. */
 struct Side {
@@ -250,30 +256,32 @@ struct Side {
     float scale;
 };
 
-DEVICE_FN void load_side(Pair (*tile)[PAIRS + 1], const Side &side, int first, int depth, int thread) {
+DEVICE_FN void load_side(Quad (*tile)[QUADS], const Side &side, int first, int depth, int thread) {
 #pragma unroll 16
     for (int j = 0; j < TILE * DEPTH / DEVICE_THREADS; j++) {
         const int at = j * DEVICE_THREADS + thread;
-        /* Neighbouring threads read neighbours in memory. */
-        const int i = side.along == 1 ? at / DEPTH : at % TILE, k = side.along == 1 ? at % DEPTH : at / TILE;
+        /* Neighbouring threads read neighbours in memory, and write to as many banks as there are. */
+        int i = at % TILE, k = at / TILE;
+        if (side.along == 1) {
+            i = at / 8 % FOUR + at / (FOUR * DEPTH) * FOUR;
+            k = at % 8 + at / (8 * FOUR) % (DEPTH / 8) * 8;
+        }
         float number = 0.0f;
         if (i < side.most && first + k < depth) {
             number = side.values[i * side.across + (first + k) * side.along] * side.scale;
         }
-        if (i % 2) {
-            tile[k][i / 2].second = number;
-        } else {
-            tile[k][i / 2].first = number;
-        }
+        tile[k][i / FOUR].numbers[i % FOUR] = number;
     }
 }
 
-/* sums[i][j] = sum over k of left(i, k) * right(j, k), for two rows i and two columns j of a thread's. */
-DEVICE_FN void multiply(const Side &left, const Side &right, int depth, float (*sums)[2][2]) {
-    __shared__ Pair lefts[DEPTH][PAIRS + 1], rights[DEPTH][PAIRS + 1];
+/* sums[i][j] = sum over k of left(i, k) * right(j, k) for the rows and columns of a tile, in the block's own memory. */
+DEVICE_FN void multiply(const Side &left, const Side &right, int depth, float (*sums)[TILE]) {
+    __shared__ Quad lefts[DEPTH][QUADS], rights[DEPTH][QUADS];
+    float parts[EACH_OWN][FOUR][FOUR];
     EACH_THREAD(thread) {
-        float(*const own)[2] = sums[OWN(thread)];
-        own[0][0] = own[0][1] = own[1][0] = own[1][1] = 0.0f;
+        for (int i = 0; i < FOUR * FOUR; i++) {
+            parts[OWN(thread)][i / FOUR][i % FOUR] = 0.0f;
+        }
     }
     for (int first = 0; first < depth; first += DEPTH) {
         EACH_THREAD(thread) {
@@ -282,19 +290,49 @@ DEVICE_FN void multiply(const Side &left, const Side &right, int depth, float (*
         }
         BARRIER();
         EACH_THREAD(thread) {
-            float(*const own)[2] = sums[OWN(thread)];
             const int left_depth = depth - first < DEPTH ? depth - first : DEPTH;
-#pragma unroll 8
-            for (int k = 0; k < left_depth; k++) {
-                const Pair l = lefts[k][thread / PAIRS], r = rights[k][thread % PAIRS];
-                own[0][0] += l.first * r.first;
-                own[0][1] += l.first * r.second;
-                own[1][0] += l.second * r.first;
-                own[1][1] += l.second * r.second;
+            const int row = thread % TILE_THREADS / (TILE / FOUR), column = thread % (TILE / FOUR);
+#pragma unroll 4
+            for (int k = thread / TILE_THREADS; k < left_depth; k += SHARES) {
+                const Quad l = lefts[k][row], r = rights[k][column];
+#pragma unroll
+                for (int i = 0; i < FOUR; i++) {
+#pragma unroll
+                    for (int j = 0; j < FOUR; j++) {
+                        parts[OWN(thread)][i][j] += l.numbers[i] * r.numbers[j];
+                    }
+                }
             }
         }
         BARRIER();
     }
+    /* The shares are added up where the sides were: one at a time, in order. */
+    Quad(*const shares)[TILE_THREADS * FOUR] = (Quad(*)[TILE_THREADS * FOUR])lefts;
+    EACH_THREAD(thread) {
+#pragma unroll
+        for (int i = 0; i < FOUR; i++) {
+            Quad &share = shares[thread / TILE_THREADS][i * TILE_THREADS + thread % TILE_THREADS];
+#pragma unroll
+            for (int j = 0; j < FOUR; j++) {
+                share.numbers[j] = parts[OWN(thread)][i][j];
+            }
+        }
+    }
+    BARRIER();
+    EACH_THREAD(thread) {
+        const int i = thread / TILE_THREADS, place = thread % TILE_THREADS;
+        Quad sum = shares[0][thread];
+        for (int share = 1; share < SHARES; share++) {
+            const Quad more = shares[share][thread];
+            for (int j = 0; j < FOUR; j++) {
+                sum.numbers[j] += more.numbers[j];
+            }
+        }
+        for (int j = 0; j < FOUR; j++) {
+            sums[place / (TILE / FOUR) * FOUR + i][place % (TILE / FOUR) * FOUR + j] = sum.numbers[j];
+        }
+    }
+    BARRIER();
 }
 
 /* A matrix of Muon's. */
@@ -337,15 +375,13 @@ DEVICE_FN void gram_block(const Gram &of, int64_t block) {
     const bool tall = matrix.rows > matrix.columns;
     const int shorter = (int)(tall ? matrix.columns : matrix.rows), longer = (int)(tall ? matrix.rows : matrix.columns);
     const int across = tall ? 1 : (int)matrix.columns, along = tall ? (int)matrix.columns : 1;
-    float sums[EACH_OWN][2][2];
+    __shared__ float sums[TILE][TILE];
     multiply(Side{matrix.update + row * across, across, along, at_most(shorter - row), inverse},
              Side{matrix.update + column * across, across, along, at_most(shorter - column), inverse}, longer, sums);
     EACH_THREAD(thread) {
-        float *const out = of.grams + ((int64_t)which * size + row + thread / PAIRS * 2) * size + column + thread % PAIRS * 2;
-        for (int i = 0; i < 2; i++) {
-            for (int j = 0; j < 2; j++) {
-                out[i * size + j] = sums[OWN(thread)][i][j];
-            }
+        for (int at = thread; at < TILE * TILE; at += DEVICE_THREADS) {
+            const int i = at / TILE, j = at % TILE;
+            of.grams[((int64_t)which * size + row + i) * size + column + j] = sums[i][j];
         }
         if (block % tiles == 0 && thread == 0) {
             of.inverses[which] = inverse;
@@ -373,18 +409,16 @@ DEVICE_FN void product_block(const Product &of, int64_t block) {
     block -= second ? of.count * tiles : 0;
     const int row = (int)(block % tiles) / side * TILE, column = (int)(block % side) * TILE;
     const int64_t start = block / tiles * size * size;
-    float sums[EACH_OWN][2][2];
+    __shared__ float sums[TILE][TILE];
     multiply(Side{of.left + start + row * size, size, 1, TILE, 1.0f},
              Side{(second ? of.right2 : of.right) + start + column, 1, size, TILE, 1.0f}, size, sums);
     EACH_THREAD(thread) {
-        for (int i = 0; i < 2; i++) {
-            for (int j = 0; j < 2; j++) {
-                const int at_row = row + thread / PAIRS * 2 + i, at_column = column + thread % PAIRS * 2 + j;
-                const int64_t at = start + at_row * size + at_column;
-                float number = (float)of.square * sums[OWN(thread)][i][j];
-                number += of.linear != 0.0 ? (float)of.linear * of.left[at] : 0.0f;
-                (second ? of.out2 : of.out)[at] = number + (at_row == at_column ? (float)of.constant : 0.0f);
-            }
+        for (int place = thread; place < TILE * TILE; place += DEVICE_THREADS) {
+            const int at_row = row + place / TILE, at_column = column + place % TILE;
+            const int64_t at = start + at_row * size + at_column;
+            float number = (float)of.square * sums[place / TILE][place % TILE];
+            number += of.linear != 0.0 ? (float)of.linear * of.left[at] : 0.0f;
+            (second ? of.out2 : of.out)[at] = number + (at_row == at_column ? (float)of.constant : 0.0f);
         }
     }
 }
@@ -417,7 +451,7 @@ DEVICE_FN void apply_block(const Apply &by, int64_t block) {
     const float inverse = by.inverses[which];
     const float *const factor = by.factors + (int64_t)which * size * size;
     const float *const update = matrix.update;
-    float sums[EACH_OWN][2][2];
+    __shared__ float sums[TILE][TILE];
     if (rows > columns) {
         multiply(Side{update + row * columns, columns, 1, left_rows, inverse},
                  Side{factor + column, 1, size, left_columns, 1.0f}, columns, sums);
@@ -429,13 +463,11 @@ DEVICE_FN void apply_block(const Apply &by, int64_t block) {
     const float rate = (float)*by.rate * sqrtf((float)larger);
     const float kept = by.decay ? (float)(1.0 - *by.rate * *by.decay) : 1.0f;
     EACH_THREAD(thread) {
-        for (int i = 0; i < 2; i++) {
-            for (int j = 0; j < 2; j++) {
-                const int at_row = thread / PAIRS * 2 + i, at_column = thread % PAIRS * 2 + j;
-                if (at_row < left_rows && at_column < left_columns) {
-                    float *const value = matrix.values + (row + at_row) * columns + column + at_column;
-                    *value = *value * kept - sums[OWN(thread)][i][j] * rate;
-                }
+        for (int place = thread; place < TILE * TILE; place += DEVICE_THREADS) {
+            const int at_row = place / TILE, at_column = place % TILE;
+            if (at_row < left_rows && at_column < left_columns) {
+                float *const value = matrix.values + (row + at_row) * columns + column + at_column;
+                *value = *value * kept - sums[at_row][at_column] * rate;
             }
         }
     }

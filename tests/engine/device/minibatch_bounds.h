@@ -6,7 +6,7 @@ namespace {
 void draw(int64_t segments, int64_t count) {
     const Array<float> metric(segments), weights(count);
     const Array<double> number(1), powered(segments), inverse(segments), chance(count), cumulative(segments);
-    const Array<int32_t> counts(segments);
+    const Array<int32_t> counts(segments), ends(segments);
     const Array<int64_t> uses(segments), drawn(count);
     number[0] = 0.7;
     for (int64_t i = 0; i < count; i++) {
@@ -15,7 +15,7 @@ void draw(int64_t segments, int64_t count) {
     launch("prioritize", segments, Prioritize{metric, number, number, powered, inverse, segments, 1e-6});
     for (int64_t mode = 0; mode < 4; mode++) {
         launch("draw_segments", 1,
-               DrawSegments{powered, inverse, chance, number, cumulative, counts, uses, drawn, weights, segments, count,
+               DrawSegments{powered, inverse, chance, number, cumulative, counts, ends, uses, drawn, weights, segments, count,
                             mode % 2, mode / 2});
     }
 }
