@@ -24,6 +24,7 @@ from engine.errors import BenchError
 from engine.launches import count_launches
 from engine.parallel import split
 from engine.profile import Profile
+from engine.report import Report
 from engine.trainer import Trainer
 
 WARM_UP = {"cpu": 2, "cuda": 3}
@@ -243,6 +244,9 @@ class _Side:
         """CUDA graphs that it has recorded."""
         self.seconds: list[float] = []
         self._totals: dict[str, float] = {}
+        self._untold: Report | None = None
+        # As in a run: what can wait until a GPU is at work on the next horizon waits.
+        self.trainer.meanwhile = self._tell
 
     def warm_up(self) -> None:
         """Iterations that do not count; in these graphs are recorded."""
@@ -254,19 +258,29 @@ class _Side:
 
     def iterate(self) -> None:
         """One iteration that counts."""
-        metrics: dict[str, float] = {}
-        self.seconds.append(_timed(lambda: metrics.update(self.trainer.iterate().metrics), self.device))
-        for key, value in metrics.items():
+        self.seconds.append(_timed(self._iterate, self.device))
+
+    def _iterate(self) -> None:
+        self._untold = self.trainer.iterate()
+        if not self.trainer.overlaps:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Adds up the phases of the last iteration, where that was put off."""
+        report, self._untold = self._untold, None
+        for key, value in (report.metrics if report is not None else {}).items():
             if key.startswith("time/") and key != "time/iteration":
                 name = key.removeprefix("time/")
                 self._totals[name] = self._totals.get(name, 0.0) + value
 
     def phases(self) -> dict[str, float]:
         """Seconds by phase, of the mean iteration."""
+        self._tell()
         return {name: total / len(self.seconds) for name, total in self._totals.items() if name != "unaccounted"}
 
     def unaccounted(self) -> float:
         """Seconds of the mean iteration that no phase accounts for."""
+        self._tell()
         return self._totals.get("unaccounted", 0.0) / len(self.seconds)
 
 

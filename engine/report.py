@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import Tensor
 
 import c_envs
+from engine.phases import PhaseTimer
 from engine.replay import SamplingSettings
 from engine.reuse import ReuseColumns, reuse_metrics, reuse_view
 from engine.snapshot import ReplayView
 
 
-@dataclass(frozen=True)
+@dataclass
 class Report:
     """An iteration that has ended. Tensors are on the host, and nobody else writes to them.
 
-    `seconds` is its wall time without pauses; `phases`, which add up to `wall`, are on a GPU those of the iteration
-    before. `ended` counts the episodes that ended. `rates` are the learning rates, of Muon and of Adam.
+    `ended` counts the episodes that ended. `rates` are the learning rates, of Muon and of Adam. `seconds` is the
+    iteration's wall time without pauses; `phases`, which add up to `wall`, are on a GPU those of the iteration before.
     """
 
     step: int
     iteration: int
-    seconds: float
     ended: Callable[[], c_envs.Statistics]
     learned: Mapping[str, float]
     explained_variance: Tensor
@@ -43,12 +43,17 @@ class Report:
     minibatches: int
     skipped: int
     skipped_segments: int
-    phases: Mapping[str, float]
-    wall: float
+    seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
+    wall: float = 0.0
+
+    def take_times(self, timer: PhaseTimer) -> None:
+        """The iteration ends here."""
+        self.seconds, self.phases, self.wall = timer.elapsed(), timer.totals(), timer.wall()
 
     @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Flat metrics, as metrics.jsonl holds them."""
+    def figures(self) -> dict[str, float]:
+        """The metrics that are no times."""
         metrics: dict[str, float] = {"step": self.step, "iteration": self.iteration}
         ended = self.ended()
         metrics["episode/count"] = ended.episodes
@@ -64,8 +69,13 @@ class Report:
         metrics["train/learning_rate"], metrics["train/adam_learning_rate"] = self.rates
         metrics["train/minibatches"] = self.minibatches
         metrics["train/skipped"], metrics["train/skipped_segments"] = self.skipped, self.skipped_segments
+        return metrics
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Flat metrics, as metrics.jsonl holds them."""
         phases = {name: seconds for name, seconds in self.phases.items() if name != "unaccounted"}
-        metrics |= {f"time/{name}": seconds for name, seconds in phases.items()}
+        metrics = self.figures | {f"time/{name}": seconds for name, seconds in phases.items()}
         metrics["time/iteration"] = self.wall
         metrics["time/unaccounted"] = max(0.0, self.wall - sum(phases.values()))
         return metrics

@@ -314,11 +314,9 @@ class Trainer:
             ended = partial(added, outcome.sums)
         else:
             ended = partial(_given, self.batch.statistics())
-        self.timer.lap("report")
-        return Report(
+        report = Report(
             step=self.step,
             iteration=self.iteration,
-            seconds=self.timer.elapsed(),
             ended=ended,
             learned=learned,
             explained_variance=outcome.explained_variance,
@@ -333,9 +331,12 @@ class Trainer:
             minibatches=self.learner.updates,
             skipped=self.guard.minibatches,
             skipped_segments=self.guard.segments,
-            phases=self.timer.totals(),
-            wall=self.timer.wall(),
         )
+        if not self.overlaps:
+            report.figures  # noqa: B018 (made now: there is nothing that they could be made beside)
+        self.timer.lap("report")
+        report.take_times(self.timer)
+        return report
 
     def learned(self, figures: Tensor) -> dict[str, float]:
         """The learner's metrics. NonFiniteError when too much was left out, or anything where that is not allowed."""

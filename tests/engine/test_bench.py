@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -134,6 +135,9 @@ def test_the_graphs_of_a_side_are_those_of_its_own_warm_up(monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
 
     class FakeTrainer:
+        overlaps = True
+        meanwhile: Callable[[], None]
+
         def __init__(self, profile: Profile, device: torch.device, warn: Any) -> None:
             wanted = profile.train.graphs
             self.calls = [
@@ -141,6 +145,7 @@ def test_the_graphs_of_a_side_are_those_of_its_own_warm_up(monkeypatch: pytest.M
             ]
 
         def iterate(self) -> SimpleNamespace:
+            self.meanwhile()
             for call in self.calls:
                 call()
             return SimpleNamespace(
