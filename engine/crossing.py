@@ -26,9 +26,9 @@ def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
         return found
     together = torch.cat([tensors[index].reshape(-1).view(torch.uint8) for index in there])
     here = torch.empty(together.shape, dtype=torch.uint8, pin_memory=together.is_cuda)
-    here.copy_(together)
     for index, part in zip(there, torch.split(here, [tensors[index].nbytes for index in there]), strict=True):
         found[index] = part.view(tensors[index].dtype).view(tensors[index].shape)
+    here.copy_(together)  # last of all: when the host has waited, the device waits for the host
     return found
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
@@ -64,15 +64,24 @@ class DeviceUpdate:
         self._recordings: dict[object, Recording] = {}
         """By what they depend on, the one used last at the end."""
 
+    def prepare(self, experience: Experience) -> None:
+        """What can be done for an iteration before its first minibatch. Nothing, where another is learned from then."""
+        if experience is not self._experience:
+            self._places.settle(experience)
+            self._experience, self._explained_variance = experience, None
+            self._row = 0
+            self._log.row.zero_()
+
     def learn(self, experience: Experience, settings: UpdateSettings, reuse: Reuse) -> Tensor:
         """One minibatch, of which `reuse` is told. Returns the explained variance before the iteration's first, 0-D."""
-        self._ready(experience, settings.segments)
+        self.prepare(experience)
+        self._make_room(settings.segments)
         self._sampler.use_scheme(settings.scheme)
-        structure, numbers = split_numbers(settings)
+        key, numbers = split_numbers(settings)
         # The host may be far ahead of the device: torch keeps pinned memory until it has been copied.
         given = torch.tensor(numbers, dtype=torch.float64, pin_memory=self._numbers.is_cuda)
         self._numbers[: len(numbers)].copy_(given, non_blocking=True)
-        self._recording(structure)()
+        self._recording(key, settings)()
         # A launch runs no Python: what the host counts is counted here.
         self._learner.updates += 1
         self._learner.optimizer.steps += 1
@@ -84,38 +93,33 @@ class DeviceUpdate:
         self._row += 1
         return self._explained_variance
 
-    def _ready(self, experience: Experience, segments: int) -> None:
-        """Puts an iteration's segments where recordings look for them, and a log beside them that has a row free."""
-        if experience is not self._experience:
-            self._places.settle(experience)
-            self._experience, self._explained_variance = experience, None
-            self._row = 0
-            self._log.row.zero_()
+    def _make_room(self, segments: int) -> None:
+        """Sees to a log that has a row free for so many segments."""
         if self._log.segments.shape[1] != segments or self._row == len(self._log.segments):
             self._forget(0)
             self._log = Log(max(ROWS, 2 * self._row), segments, self._learner.device)
             self._row = 0
 
-    def _recording(self, structure: UpdateSettings) -> GraphedCall:
+    def _recording(self, structure: object, settings: UpdateSettings) -> GraphedCall:
         """The recording for settings of this structure, perhaps a new one, with new chance to learn by."""
         key = (structure, self._places.addresses, self._sampler.uses.data_ptr())
         found = self._recordings.pop(key, None)
         if found is None:
             self._forget(KEPT - 1)
-            chance = self._chance(structure)
-            work = partial(self._minibatch, fill_numbers(structure, self._numbers), chance, self._log)
+            chance = self._chance(settings)
+            work = partial(self._minibatch, fill_numbers(settings, self._numbers), chance, self._log)
             found = Recording(GraphedCall(work, "update", self._device, self._warn), chance)
         else:
-            self._chance(structure, out=found.chance)
+            self._chance(settings, out=found.chance)
         self._recordings[key] = found
         return found.call
 
-    def _chance(self, structure: UpdateSettings, out: Tensor | None = None) -> Tensor:
+    def _chance(self, settings: UpdateSettings, out: Tensor | None = None) -> Tensor:
         sampler = self._sampler
         return sampler.scheme.chance(
             sampler.segments,
-            structure.segments,
-            structure.sampling.replacement,
+            settings.segments,
+            settings.sampling.replacement,
             sampler.generator,
             self._learner.device,
             out,
@@ -220,32 +224,52 @@ class Log:
         self.row.add_(1)
 
 
-def split_numbers(settings: Settings) -> tuple[Settings, list[float]]:
-    """Settings with 1 for every number that may change, and those numbers, in order.
+def split_numbers(settings: object) -> tuple[tuple[object, ...], list[float]]:
+    """What tells which operations settings need, and the numbers of theirs that may change, in order.
 
-    What is left tells which operations are needed. A switch that is off stays 0.
+    A number that may change is None in the former; a switch that is off stays 0.
     """
+    structure: list[object] = []
     numbers: list[float] = []
-
-    def take(number: float) -> float:
-        numbers.append(number)
-        return 1.0
-
-    return _changed(settings, take), numbers
+    _split(settings, structure, numbers)
+    return tuple(structure), numbers
 
 
-def fill_numbers(structure: Settings, numbers: Tensor) -> Settings:
-    """What `split_numbers` left, with 0-D tensors in the place of the numbers."""
-    places: Iterator[Tensor] = iter(numbers.unbind())
-    return _changed(structure, lambda number: next(places))
+def _split(settings: object, structure: list[object], numbers: list[float]) -> None:
+    kind: Any = type(settings)
+    for name in _names(kind):
+        value = getattr(settings, name)
+        if _changes(name, value):
+            numbers.append(value)
+            structure.append(None)
+        elif is_dataclass(value):
+            _split(value, structure, numbers)
+        else:
+            structure.append(value)
 
 
-def _changed(settings: Settings, change: Callable[[float], object]) -> Settings:
-    changed: dict[str, object] = {}
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if is_dataclass(value):
-            changed[each.name] = _changed(value, change)
-        elif isinstance(value, float) and not (value == 0 and each.name in SWITCHES):
-            changed[each.name] = change(value)
-    return replace(settings, **changed)
+def fill_numbers(settings: Settings, numbers: Tensor) -> Settings:
+    """The settings with 0-D tensors in the place of the numbers that may change, in the same order."""
+    return _filled(settings, iter(numbers.unbind()))
+
+
+def _filled(settings: Settings, places: Iterator[Tensor]) -> Settings:
+    filled: dict[str, object] = {}
+    kind: Any = type(settings)
+    for name in _names(kind):
+        value = getattr(settings, name)
+        if _changes(name, value):
+            filled[name] = next(places)
+        elif is_dataclass(value):
+            filled[name] = _filled(value, places)
+    return replace(settings, **filled)
+
+
+def _changes(name: str, value: object) -> bool:
+    return isinstance(value, float) and not (value == 0 and name in SWITCHES)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass: it is asked for them at every minibatch."""
+    return tuple(each.name for each in fields(kind))

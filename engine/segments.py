@@ -177,11 +177,6 @@ class Experience:
         """Moves all segments into one store, over the tensors of `into` where it is given."""
         self.stores = [concatenate(self.stores, into)]
 
-    def mask(self, masks: Tensor | None) -> None:
-        """Says which steps of the fresh segments count, a float [T, N]; None: all do."""
-        if masks is not self.stores[0].masks:
-            self.stores[0] = replace(self.stores[0], masks=masks)
-
     def compute_advantages(self, settings: AdvantageSettings, kernels: ExperienceKernels | None = None) -> None:
         """Advantages of every segment from its present values and ratios."""
         for store in self.stores:

@@ -33,6 +33,9 @@ class Telemetry:
     def __init__(self, **fields: Any) -> None:
         self._lock = threading.Lock()
         self._snapshot = Snapshot(**fields)
+        self._fields: dict[str, Any] = {}
+        """What is newer than in the snapshot: the trainer tells more often than anybody looks."""
+        self._sequence = self._snapshot.sequence
         self._view: Callable[[], ReplayView] | None = None
         """Makes the newest view of replay, as long as nobody has looked at it."""
         self._history = MetricHistory()
@@ -57,19 +60,20 @@ class Telemetry:
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot, for those who do not look at its view of replay: it may be an older one."""
-        return self._snapshot
+        with self._lock:
+            return self._newest()
 
     def seen(self) -> Snapshot:
         """The newest snapshot with its view of replay, which the thread makes that looks at it first."""
         with self._lock:
-            newest, make = self._snapshot, self._view
+            newest, make = self._newest(), self._view
         if make is None:
             return newest
         view = make()
         with self._lock:
             if self._view is make:  # no newer one has come meanwhile
                 self._view = None
-                self._snapshot = dataclasses.replace(self._snapshot, replay=view)
+                self._snapshot = dataclasses.replace(self._newest(), replay=view)
                 return self._snapshot
         return dataclasses.replace(newest, replay=view)
 
@@ -102,7 +106,7 @@ class Telemetry:
         derives the snapshot's figures. `view` makes its view of replay, `fields` are further fields of the snapshot."""
         with self._lock:
             self._view = view or self._view
-            before = self._snapshot
+            before = self._newest()
             steps = metrics["step"] - before.step
             elapsed = before.elapsed + seconds
             self._session_steps += steps
@@ -145,7 +149,7 @@ class Telemetry:
                 step=step,
                 iteration=iteration,
                 resumed_iteration=iteration,
-                rollbacks=self._snapshot.rollbacks + 1,
+                rollbacks=self._newest().rollbacks + 1,
                 elapsed=elapsed,
                 checkpoint=checkpoint,
                 checkpoint_step=step,
@@ -203,10 +207,10 @@ class Telemetry:
     def refresh_record(self) -> None:
         """Writes run.json again with the present figures."""
         with self._lock:
-            self._save_state(self._snapshot.state)
+            self._save_state(self._newest().state)
 
     def _save_state(self, state: str, **fields: object) -> None:
-        now = self._snapshot
+        now = self._newest()
         figures: dict[str, object] = {
             "step": now.step,
             "total_steps": now.total_steps,
@@ -219,14 +223,21 @@ class Telemetry:
         self._write(lambda folder: folder.set_state(state, **figures, **fields))
 
     def _replace(self, **fields: Any) -> None:
-        self._snapshot = dataclasses.replace(self._snapshot, sequence=self._snapshot.sequence + 1, **fields)
+        self._sequence += 1
+        self._fields |= fields
+
+    def _newest(self) -> Snapshot:
+        if self._fields:
+            self._snapshot = dataclasses.replace(self._snapshot, sequence=self._sequence, **self._fields)
+            self._fields = {}
+        return self._snapshot
 
     def _add_line(self, text: str, level: str) -> None:
         self._log.append(LogLine(time.time(), level, text))  # type: ignore[arg-type]
         self._replace(log=tuple(self._log))
 
     def _event(self, kind: str, **fields: object) -> None:
-        stamped = {"step": self._snapshot.step, "time": time.time()} | fields
+        stamped = {"step": self._newest().step, "time": time.time()} | fields
         self._write(lambda folder: folder.append_event(kind, **stamped))
 
     def _write(self, write: Write) -> None:

@@ -129,7 +129,7 @@ class Trainer:
 
     @property
     def overlaps(self) -> bool:
-        """`meanwhile` costs next to nothing: a GPU has a whole horizon to do by then."""
+        """`meanwhile` costs next to nothing: a GPU has a whole horizon to do by then, and to finish."""
         return isinstance(self.collector, DeviceCollector)
 
     @property
@@ -159,7 +159,8 @@ class Trainer:
             self.collector.rewind()
             self.action_generator.set_state(generator)
             raise
-        self.experience.mask(self.buffer.masks)
+        if self.buffer.masks is not None or self.collector.fault is not None:
+            self.experience = Experience(self.buffer.segments(self.iteration), self.archive)
         if self.collector.fault is not None:
             self.guard.meet_collection(self.collector.fault, self.experience)
             self.collector.forget(self.collector.fault.agents)
@@ -168,7 +169,12 @@ class Trainer:
         """What a horizon brings with it whatever it holds: a GPU is still at work on it."""
         self.step += self.steps_per_iteration
         self.iteration += 1
+        masked = self.buffer.masks is not None
+        self.buffer.masks = None
         self.experience = Experience(self.buffer.segments(self.iteration), self.archive)
+        # Where others collect, the horizon is not finished yet; and agents that have sat steps out will do so again.
+        if self.recorded is not None and self.overlaps and not masked:
+            self.recorded.prepare(self.experience)
         self.sampler.use_scheme(self.profile.replay.scheme)
         self.sampler.start_iteration(len(self.experience))
         self.learner.start_iteration()

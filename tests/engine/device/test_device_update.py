@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from engine import live_settings
 from engine.advantages import explained_variance, recordable_explained_variance
 from engine.device_update import KEPT, ROWS, DeviceUpdate, fill_numbers, split_numbers
 from engine.learner import Learner
-from engine.optimizer import Optimizer, OptimizerSettings
+from engine.optimizer import Optimizer, OptimizerSettings, Rates
 from engine.parallel import Workers
 from engine.policy import Policy
 from engine.replay import SegmentSampler
@@ -307,11 +308,32 @@ def meta_update(*sets: str, masked: bool, older: bool) -> Callable[[], None]:
     settings = live_settings.update(profile, 0.5, optimizer.next_rates(0.1, 0.01, 0.001))
     update = DeviceUpdate(learner, sampler, meta, pytest.fail)
     sampler.use_scheme(replay.scheme)
-    update._ready(experience, 3)
-    structure, _ = split_numbers(settings)
+    update.prepare(experience)
+    update._make_room(3)
     drawn = torch.empty(sampler.scheme.uniforms(len(experience), 3, replay.replacement), dtype=torch.float64)
     chance = drawn.to(torch.int64 if replay.scheme == "sequential" else drawn.dtype).to(meta)
-    return partial(update._minibatch, fill_numbers(structure, update._numbers), chance, update._log)
+    return partial(update._minibatch, fill_numbers(settings, update._numbers), chance, update._log)
+
+
+def test_settings_of_one_structure_differ_in_numbers_alone() -> None:
+    profile = tiny_profile(*SETS, "train.value_clip=0")
+    rates = Rates(0.1, 0.01, 0.0, 0.5, 0.25)
+    settings = live_settings.update(profile, 0.5, rates)
+    structure, numbers = split_numbers(settings)
+    assert numbers[-4:] == [0.1, 0.01, 0.5, 0.25], "a decay of 0 is switched off, and no number"
+    assert profile.train.gamma in numbers
+    other = live_settings.update(profile.with_value("train.gamma", 0.5), 0.75, replace(rates, learning_rate=0.0))
+    assert split_numbers(other)[0] == structure
+    assert split_numbers(other)[1] != numbers
+    for key, value in (("replay.scheme", "rank"), ("replay.replacement", False), ("train.value_clip", 0.25)):
+        changed = live_settings.update(profile.with_value(key, value), 0.5, rates)
+        assert split_numbers(changed)[0] != structure, key
+    assert split_numbers(live_settings.update(profile, 0.5, replace(rates, weight_decay=0.1)))[0] != structure
+    filled = fill_numbers(settings, torch.tensor(numbers, dtype=torch.float64))
+    assert float(filled.learning.rates.adam_learning_rate) == 0.01  # type: ignore[union-attr]
+    assert float(filled.sampling.beta) == settings.sampling.beta
+    assert filled.learning.loss.value_clip == 0
+    assert (filled.scheme, filled.segments) == (settings.scheme, settings.segments)
 
 
 @pytest.mark.parametrize("older", [False, True])
