@@ -16,7 +16,7 @@ from torch import Tensor
 
 from c_envs.device import DeviceProgram
 from engine.device_environments import Launcher
-from engine.device_kernels import OPTIONS, headers, load_kernels
+from engine.device_kernels import OPTIONS, headers, layout, load_kernels
 
 HIDDEN = (32, 64, 128)
 """Units of a layer that there are kernels for."""
@@ -49,11 +49,11 @@ def arguments(layers: int, core: str) -> Arguments:
 
     class PolicyStep(ctypes.Structure):
         _fields_ = (
-            *((name, pointer) for name in "observations state ended cut cut_state cut_at step uniform".split()),
-            *((name, pointer) for name in "actions logprobs values packed encoder_bias".split()),
+            *layout("observations state ended cut cut_state cut_at step uniform actions logprobs values", ""),
+            *layout("packed encoder_bias", ""),
             ("heads", pointer * 2),
             ("biases", pointer * (layers * each)),
-            *((name, ctypes.c_int64) for name in ("rows", "agents", "time")),
+            *layout("", "rows agents time"),
         )
 
     class PackWeights(ctypes.Structure):
@@ -204,8 +204,8 @@ def policy_step(
     core: str,
     warn: Callable[[str], None] = lambda text: None,
 ) -> PolicyStep | None:
-    """The kernel for a policy with these parameters (see `PolicyStep`) on a CUDA device, or None where there is none for
-    this shape, or where it cannot be had, and then `warn` hears why."""
+    """The kernels for a policy with these parameters (see `PolicyStep`) on a CUDA device, or None where there are none
+    for this shape, or where they cannot be had, and then `warn` hears why."""
     (hidden, inputs), heads = parameters[0].shape, len(parameters[3])
     if hidden not in HIDDEN or heads > MOST_HEADS:
         return None

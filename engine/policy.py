@@ -12,8 +12,8 @@ from engine.device_columns import ColumnKernels, DeviceEncoder, column_kernels
 from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
 from engine.device_loss import LossKernels, loss_kernels
-from engine.device_policy import PolicyStep, policy_step
 from engine.device_minibatch import MinibatchKernels, minibatch_kernels
+from engine.device_policy import PolicyStep, policy_step
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
 from engine.device_step import StepKernels, step_kernels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,6 +19,7 @@ from engine.mingru import MinGRU
 from engine.policy import Policy
 from tests.engine.device.host_device import host_program
 
+Shape = tuple[str, int, int, int, int, int]
 DEVICES = [pytest.param("cpu", id="host"), pytest.param("cuda", marks=pytest.mark.gpu)]
 SHAPES = [
     # core, observation, hidden, layers, actions, agents
@@ -115,8 +115,8 @@ def drawn(seed: int) -> torch.Generator:
 
 @torch.no_grad()
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_step_is_the_slow_one(make: Make, shape: tuple[str, int, int, int, int, int]) -> None:
-    """Three steps, each from where the kernel is; a number that rounds the other way moves what comes of it a little."""
+def test_a_step_is_the_slow_one(make: Make, shape: Shape) -> None:
+    """Three steps, each from where the kernel is; a number that rounds the other way moves all behind it a little."""
     *policy_shape, agents = shape
     policy, kernel, device = make(*policy_shape)
     state = policy.initial_state(agents)
@@ -142,7 +142,7 @@ def test_a_step_is_the_slow_one(make: Make, shape: tuple[str, int, int, int, int
 @torch.no_grad()
 def test_rows_of_columns_and_some_agents_of_more(make: Make) -> None:
     """A step that the device counts, for agents between others: what is theirs is as without the others."""
-    policy, kernel, device = make("lstm", 5, 32, 2, 1)
+    _, kernel, device = make("lstm", 5, 32, 2, 1)
     steps, agents, rows = 4, 90, slice(21, 61)
     generator = drawn(3)
     observations = torch.randn(steps + 1, agents, 5, generator=generator).to(device)
@@ -198,9 +198,7 @@ def test_the_state_that_a_time_limit_cut_is_kept(make: Make, core: str, coded: b
 @torch.no_grad()
 @pytest.mark.parametrize("last_warp_first", [0, 1])
 @pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2], SHAPES[3]])
-def test_whichever_warp_runs_first(
-    make: Make, shape: tuple[str, int, int, int, int, int], last_warp_first: int
-) -> None:
+def test_whichever_warp_runs_first(make: Make, shape: Shape, last_warp_first: int) -> None:
     """None reads what another one has not written yet, or writes over what it has still to read."""
     *policy_shape, agents = shape
     policy, kernel, device = make(*policy_shape)
