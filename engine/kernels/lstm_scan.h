@@ -3,9 +3,9 @@
  * The formulas are those of engine/lstm.py; engine/device_scan.py launches the kernels. A product's numbers are rounded to
  * TF32 or are Bfloat16 (mma.h), its sums and the cell states are float.
  *
- * SCAN_REAL, the type of the products, and SCAN_HIDDEN, the units, 32, 64 or 128, are defined before. Arrays are row-major and 16 bytes aligned, gates are in the
- * order i|f|g|o. A row of `resets` has 1 where an episode starts: the state before that step counts as zero. Its first row
- * is not looked at.
+ * SCAN_REAL, the type of the products, and SCAN_HIDDEN, the units, 32, 64 or 128, are defined before. Arrays are row-major
+ * and begin at a multiple of 16 bytes, gates are in the order i|f|g|o. A row of `resets` has 1 where an episode starts: the
+ * state before that step counts as zero. Its first row is not looked at.
  */
 #ifndef ENGINE_LSTM_SCAN_H
 #define ENGINE_LSTM_SCAN_H
@@ -272,8 +272,8 @@ DEVICE_FN void scan_forward(const LstmScanForward<Real> &scan, unsigned char *me
  * with the gates that its own lanes computed, so that none of them has to be handed on, and has a share of the gradient of
  * all units then; the tiles are 16 units each, of which a lane has 2 * group and 2 * group + 1.
  *
- * A lane computes four neighbouring units, 4 * place and so on of its warp's, in row `group`: of every gate that many words
- * as TAKEN products take, of which product `n` has word 2 * n for low and word 2 * n + 1 for high. */
+ * A lane computes four neighbouring units, from 4 * place of its warp's on, in row `group`. Their words of a gate are what
+ * one product takes of Bfloat16, and two of float: product `n` has word 2 * n for low and word 2 * n + 1 for high. */
 template <class Real>
 struct Taken {
     static constexpr int PRODUCTS = 2 / Tensor<Real>::PER_WORD, ALL = 4 * PRODUCTS;

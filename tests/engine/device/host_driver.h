@@ -61,9 +61,9 @@ int cuFuncSetAttribute(void *function, int attribute, int value) {
 int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned shared_bytes, void *stream, void **arguments, void **extra) {
     const HostKernel &kernel = *static_cast<const HostKernel *>(function);
-    if (grid_x == 0 || grid_y != 1 || grid_z != 1 || block_x != (kernel.play ? kernel.threads : DEVICE_THREADS) ||
-        block_y != 1 || block_z != 1 || shared_bytes != kernel.shared_bytes || shared_bytes > host_granted[&kernel - host_kernels] ||
-        extra || !host_context) {
+    const unsigned threads = kernel.play ? kernel.threads : DEVICE_THREADS, granted = host_granted[&kernel - host_kernels];
+    if (grid_x == 0 || grid_y != 1 || grid_z != 1 || block_x != threads || block_y != 1 || block_z != 1 ||
+        shared_bytes != kernel.shared_bytes || shared_bytes > granted || extra || !host_context) {
         return 1;
     }
     host_launches++;

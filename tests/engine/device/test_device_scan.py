@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import math
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -195,6 +196,21 @@ def test_a_second_backward_is_refused_for_the_first_has_used_the_gates_up(
     total.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         total.backward()
+
+
+@pytest.mark.parametrize("width", [16, 32, 64, 128])
+def test_columns_lie_so_that_no_two_lanes_meet_in_a_bank(make_scans: Callable[[int], Scans], width: int) -> None:
+    """Of 32 banks each has every 32nd word; eight lanes that load four words, and sixteen that store two, are served
+    together."""
+    driver = make_scans(32)[torch.float32]._launcher._driver  # type: ignore[attr-defined]
+    begin = [driver.host_column(n, width) for n in range(8)]
+    assert all(later - earlier >= width for earlier, later in itertools.pairwise(begin))
+    for first in range(0, 8, 2):
+        loaded = [begin[n] + 4 * place + word for n in (first, first + 1) for place in range(4) for word in range(4)]
+        assert len({word % 32 for word in loaded}) == 32
+    for odd in range(2):
+        stored = [begin[2 * place + odd] + word for place in range(4) for word in range(8)]
+        assert len({word % 32 for word in stored}) == 32
 
 
 @pytest.mark.parametrize("real", REALS)
