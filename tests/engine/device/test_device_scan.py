@@ -229,8 +229,10 @@ def test_nothing_is_read_or_written_beside_the_arrays(hidden: int, real: torch.d
 class TestChoice:
     """Who gets these kernels, and what happens where there are none."""
 
-    def test_float32_that_must_not_be_rounded_goes_step_by_step(self, make_scans: Callable[[int], Scans]) -> None:
-        assert torch.backends.cuda.matmul.allow_tf32 is False
+    def test_float32_that_must_not_be_rounded_goes_step_by_step(
+        self, monkeypatch: pytest.MonkeyPatch, make_scans: Callable[[int], Scans]
+    ) -> None:
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
         core = scanning(32, make_scans(32))
         case = segments(core, 2, 3, 32)
         with pytest.raises(AttributeError, match="NoSteps"):
