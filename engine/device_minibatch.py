@@ -23,13 +23,21 @@ MOST_COLUMNS = 12
 """Arrays that a launch gathers from (MOST_COLUMNS in minibatch.h)."""
 MOMENTS_CHUNK = 2048
 """Numbers whose mean and deviation a block finds (MOMENTS_CHUNK in minibatch.h)."""
+METRIC_SEGMENTS = 32
+"""Segments whose metric a block finds (METRIC_SEGMENTS in minibatch.h)."""
+METRICS = ("sum", "max", "mean", "eta")
+"""Their numbers there."""
 UNITS = 1024
 """Units that a block copies (UNITS_A_BLOCK in minibatch.h)."""
 
 
-class Prioritize(ctypes.Structure):
+class Metric(ctypes.Structure):
     """The struct of this name in minibatch.h; so with those below."""
 
+    _fields_ = [*layout("advantages masks metric", "steps segments kind"), ("eta", ctypes.c_double)]
+
+
+class Prioritize(ctypes.Structure):
     _fields_ = [*layout("metric alpha beta powered inverse", "segments"), ("eps", ctypes.c_double)]
 
 
@@ -65,6 +73,7 @@ class LogRow(ctypes.Structure):
 
 
 ARGUMENTS: dict[str, type[ctypes.Structure]] = {
+    "priority_metric": Metric,
     "prioritize": Prioritize,
     "draw_segments": DrawSegments,
     "measure_advantages": Measurement,
@@ -89,6 +98,25 @@ class MinibatchKernels:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
+
+    def metric(self, advantages: Tensor, masks: Tensor | None, name: str, eta: float) -> Tensor:
+        """`engine.replay.priority_metric` of segments [T, S]: [S]."""
+        steps, segments = advantages.shape
+        metric = torch.empty(segments, device=advantages.device)
+        launch_blocks(
+            self._launcher,
+            "priority_metric",
+            Metric,
+            max(1, -(-segments // METRIC_SEGMENTS)),
+            advantages=advantages,
+            masks=masks,
+            metric=metric,
+            steps=steps,
+            segments=segments,
+            kind=METRICS.index(name),
+            eta=eta,
+        )
+        return metric
 
     def draw(
         self,

@@ -130,7 +130,7 @@ class DeviceUpdate:
         experience, sampler = self._experience, self._sampler
         assert experience is not None
         experience.compute_advantages(settings.advantages, self._learner.policy.kernels)
-        metric = experience.metric(settings.metric)
+        metric = experience.metric(settings.metric, self._learner.policy.drawing)
         drawn = sampler.choose(metric, chance, settings.segments, settings.sampling)
         aims = self._learner.aims(experience, drawn)
         explained = aims.explained

@@ -25,8 +25,15 @@ EPSILON = 1e-6
 ETA = 0.9
 
 
-def priority_metric(advantages: Tensor, masks: Tensor | None, metric: str) -> Tensor:
-    """Priority metric [S] of each segment from advantages [T, S]; `masks` [T, S] is 1 on live steps, None: all are."""
+def priority_metric(
+    advantages: Tensor, masks: Tensor | None, metric: str, kernels: MinibatchKernels | None = None
+) -> Tensor:
+    """Priority metric [S] of each segment from advantages [T, S]; `masks` [T, S] is 1 on live steps, None: all are.
+
+    `kernels` are those of the GPU they are on.
+    """
+    if kernels is not None:
+        return kernels.metric(advantages, masks, metric, ETA)
     size = advantages.abs()
     if masks is not None:
         size = size * masks

@@ -182,9 +182,9 @@ class Experience:
         for store in self.stores:
             store.compute_advantages(settings, kernels)
 
-    def metric(self, name: str) -> Tensor:
-        """Priority metric [S]."""
-        return concatenated([priority_metric(store.advantages, store.masks, name) for store in self.stores])
+    def metric(self, name: str, kernels: MinibatchKernels | None = None) -> Tensor:
+        """Priority metric [S]; `kernels` are those of the GPU that the segments are on."""
+        return concatenated([priority_metric(store.advantages, store.masks, name, kernels) for store in self.stores])
 
     def iterations(self) -> Tensor:
         """The iteration that collected each segment, int64 [S]."""

@@ -236,7 +236,7 @@ class Trainer:
 
     def metric(self) -> Tensor:
         """Priority metric [S] of every segment by its present advantages."""
-        return self.experience.metric(self.profile.replay.metric)
+        return self.experience.metric(self.profile.replay.metric, self.policy.drawing)
 
     def sound_metric(self) -> Tensor:
         """`metric`, after segments whose advantages overflow were left out. Waits for the device."""

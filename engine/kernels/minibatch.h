@@ -6,6 +6,65 @@
 
 #include "device.h"
 
+/* The priority metric of each segment: of the sizes of its advantages on steps that count the sum, the largest, the mean, or
+ * eta * largest + (1 - eta) * mean. A block takes METRIC_SEGMENTS of them, a thread some of a segment's steps. */
+#define METRIC_SEGMENTS 32
+#define METRIC_SUM 0
+#define METRIC_MAX 1
+#define METRIC_MEAN 2
+
+struct Metric {
+    const float *advantages; /* [steps, segments] */
+    const float *masks;      /* [steps, segments]: 1 where a step counts; or null: all do */
+    float *metric;           /* [segments] out */
+    int64_t steps, segments, kind;
+    double eta;
+};
+
+DEVICE_FN float larger(float one, float other) { return other > one || other != other ? other : one; }
+
+DEVICE_FN void metric_block(const Metric &of, int64_t block) {
+    __shared__ float sums[DEVICE_THREADS], largest[DEVICE_THREADS], counts[DEVICE_THREADS];
+    const int groups = DEVICE_THREADS / METRIC_SEGMENTS;
+    EACH_THREAD(thread) {
+        const int64_t segment = block * METRIC_SEGMENTS + thread % METRIC_SEGMENTS;
+        float sum = 0.0f, most = 0.0f, count = 0.0f;
+        if (segment < of.segments) {
+#pragma unroll 8
+            for (int64_t step = thread / METRIC_SEGMENTS; step < of.steps; step += groups) {
+                const int64_t at = step * of.segments + segment;
+                const float mask = of.masks ? of.masks[at] : 1.0f, size = fabsf(of.advantages[at]) * mask;
+                sum += size;
+                most = larger(most, size);
+                count += mask;
+            }
+        }
+        sums[thread] = sum;
+        largest[thread] = most;
+        counts[thread] = count;
+    }
+    BARRIER();
+    EACH_THREAD(thread) {
+        const int64_t segment = block * METRIC_SEGMENTS + thread;
+        if (thread < METRIC_SEGMENTS && segment < of.segments) {
+            float sum = 0.0f, most = 0.0f, count = 0.0f;
+            for (int group = 0; group < groups; group++) {
+                const int at = group * METRIC_SEGMENTS + thread;
+                sum += sums[at];
+                most = larger(most, largest[at]);
+                count += counts[at];
+            }
+            const float mean = sum / (count > 1.0f ? count : 1.0f), eta = (float)of.eta;
+            of.metric[segment] = of.kind == METRIC_SUM    ? sum
+                                 : of.kind == METRIC_MAX  ? most
+                                 : of.kind == METRIC_MEAN ? mean
+                                                          : eta * most + (float)(1.0 - of.eta) * mean;
+        }
+    }
+}
+
+BLOCK_KERNEL(priority_metric, metric_block, Metric)
+
 /* p = (metric + eps)^alpha of each segment, and p^-beta. */
 struct Prioritize {
     const float *metric;  /* [segments] */

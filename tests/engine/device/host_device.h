@@ -23,6 +23,7 @@ HostBlock host_block;
 /* A device's compiler knows these without a header. */
 double pow(double, double);
 float expf(float);
+float fabsf(float);
 float logf(float);
 float sqrtf(float);
 float tanhf(float);

@@ -48,6 +48,11 @@ void copy(int64_t steps, int64_t segments, int64_t count, int64_t width) {
     gather(of.columns[3], small, small_to, width, segments, some, blocks);
     of.drawn = drawn, of.column_count = 4, of.count = count;
     launch("gather_segments", blocks * DEVICE_THREADS, of);
+    const Array<float> metric(segments);
+    launch("priority_metric", (segments + METRIC_SEGMENTS - 1) / METRIC_SEGMENTS * DEVICE_THREADS,
+           Metric{values, ratios, metric, steps, segments, 3, 0.9});
+    launch("priority_metric", (segments + METRIC_SEGMENTS - 1) / METRIC_SEGMENTS * DEVICE_THREADS,
+           Metric{values, nullptr, metric, steps, segments, METRIC_SUM, 0.9});
     const int64_t fresh = 1 + segments / 2, chunks = (steps * count + MOMENTS_CHUNK - 1) / MOMENTS_CHUNK,
                   fresh_chunks = (steps * fresh + MOMENTS_CHUNK - 1) / MOMENTS_CHUNK;
     const Array<Moments> parts(chunks + 2 * fresh_chunks);

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from engine import device_minibatch
 from engine.advantages import explained_variance
-from engine.device_minibatch import ARGUMENTS, MinibatchKernels, minibatch_program
+from engine.device_minibatch import ARGUMENTS, METRICS, MinibatchKernels, minibatch_program
 from engine.device_update import Log
 from engine.losses import normalize
-from engine.replay import SCHEMES, Draw, SamplingSettings, SegmentSampler
+from engine.replay import SCHEMES, Draw, SamplingSettings, SegmentSampler, priority_metric
 from engine.rollout import RolloutBuffer
 from engine.segments import Experience
 from tests.engine.device.host_device import build, host_program
@@ -36,6 +36,23 @@ def some_metric(segments: int) -> Tensor:
     metric[::7] = 0
     metric[::50] *= 1000
     return metric
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("steps", "segments"), [(64, 100), (1, 1), (13, 33)])
+def test_the_metric_is_that_of_replay(
+    kernels: MinibatchKernels, name: str, masked: bool, steps: int, segments: int
+) -> None:
+    chance = torch.Generator().manual_seed(steps)
+    advantages = torch.randn(steps, segments, generator=chance)
+    masks = (torch.rand(steps, segments, generator=chance) > 0.7).float() if masked else None
+    found = priority_metric(advantages, masks, name, kernels)
+    torch.testing.assert_close(found, priority_metric(advantages, masks, name))
+    for bad in (float("nan"), float("-inf")):
+        advantages[steps // 2, segments // 2] = bad
+        found = priority_metric(advantages, None, name, kernels)
+        torch.testing.assert_close(found, priority_metric(advantages, None, name), equal_nan=True)
 
 
 def sampler(scheme: str, segments: int, kernels: MinibatchKernels | None) -> SegmentSampler:
@@ -207,6 +224,9 @@ def test_the_host_and_the_device_speak_of_the_same_kernels(kernels: MinibatchKer
         assert f"sizeof({arguments.__name__}) == {ctypes.sizeof(arguments)}" in program.source
     header = program.headers["minibatch.h"]
     assert f"#define MOST_COLUMNS {device_minibatch.MOST_COLUMNS}\n" in header
+    assert f"#define METRIC_SEGMENTS {device_minibatch.METRIC_SEGMENTS}\n" in header
+    for name in METRICS[:-1]:
+        assert f"#define METRIC_{name.upper()} {METRICS.index(name)}\n" in header
     assert f"#define MOMENTS_CHUNK {device_minibatch.MOMENTS_CHUNK}\n" in header
     assert f"#define UNITS_A_BLOCK {device_minibatch.UNITS}\n" in header
     kernels.try_all()  # on nothing they do nothing
