@@ -118,11 +118,6 @@ class Scheme(ABC):
     def choose(self, metric: Tensor, chance: Tensor, count: int, settings: SamplingSettings) -> Draw:
         """`count` segments for one minibatch, as `chance` will have it."""
 
-    def draw(self, metric: Tensor, count: int, settings: SamplingSettings, generator: torch.Generator) -> Draw:
-        """`count` segments for one minibatch."""
-        chance = self.chance(len(metric), count, settings.replacement, generator, metric.device)
-        return self.choose(metric, chance, count, settings)
-
     def start_iteration(self) -> None:  # noqa: B027 (most schemes remember nothing)
         """Forgets what belongs to the iteration before."""
 

@@ -10,7 +10,9 @@ import torch
 
 from engine.replay import (
     SCHEMES,
+    Draw,
     SamplingSettings,
+    Scheme,
     SegmentSampler,
     importance_weights,
     priority_metric,
@@ -31,6 +33,12 @@ def settings(
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def draw(scheme: Scheme, metric: torch.Tensor, count: int, settings: SamplingSettings, chance: torch.Generator) -> Draw:
+    """`count` segments as the scheme chooses them: neither sorted nor counted."""
+    numbers = scheme.chance(len(metric), count, settings.replacement, chance, metric.device)
+    return scheme.choose(metric, numbers, count, settings)
 
 
 def chi_square(counts: np.ndarray, expected: np.ndarray) -> float:
@@ -78,7 +86,7 @@ def test_draws_without_replacement_have_the_frequencies_of_successive_draws() ->
     scheme = SCHEMES["prioritized"]()
     rng, counts = generator(), np.zeros((4, 4))
     for _ in range(30_000):
-        first, second = scheme.draw(metric, 2, settings(1.0, replacement=False), rng).segments.tolist()
+        first, second = draw(scheme, metric, 2, settings(1.0, replacement=False), rng).segments.tolist()
         assert first != second
         counts[first, second] += 1
     chances = probabilities(metric, 1.0).numpy()
@@ -92,8 +100,8 @@ def test_draws_without_replacement_have_the_frequencies_of_successive_draws() ->
 @pytest.mark.parametrize("replacement", [True, False])
 def test_alpha_zero_is_uniform_sampling_exactly(replacement: bool) -> None:
     """The same random numbers choose the same segments with the same weights."""
-    one = SCHEMES["prioritized"]().draw(METRIC, 5, settings(0.0, 0.6, replacement), generator(7))
-    two = SCHEMES["uniform"]().draw(METRIC.flip(0), 5, settings(0.9, 0.6, replacement), generator(7))
+    one = draw(SCHEMES["prioritized"](), METRIC, 5, settings(0.0, 0.6, replacement), generator(7))
+    two = draw(SCHEMES["uniform"](), METRIC.flip(0), 5, settings(0.9, 0.6, replacement), generator(7))
     assert torch.equal(one.segments, two.segments)
     assert torch.equal(one.weights, two.weights)
     assert torch.allclose(one.weights, torch.ones(5))
@@ -110,14 +118,14 @@ def test_weights_follow_their_formula() -> None:
 def test_with_beta_one_the_weighted_mean_is_unbiased() -> None:
     """E[w x] over prioritized draws equals the plain mean of x, whatever the priorities."""
     values = torch.arange(8, dtype=torch.float64)
-    drawn = SCHEMES["prioritized"]().draw(METRIC + 0.1, 400_000, settings(0.6, 1.0), generator(3))
+    drawn = draw(SCHEMES["prioritized"](), METRIC + 0.1, 400_000, settings(0.6, 1.0), generator(3))
     products = drawn.weights.double() * values[drawn.segments]
     error = products.std() / math.sqrt(len(products))
     assert abs(float(products.mean() - values.mean())) < 4 * float(error)
 
 
 def test_topk_takes_the_highest_and_weighs_them_equally() -> None:
-    drawn = SCHEMES["topk"]().draw(METRIC, 3, settings(), generator())
+    drawn = draw(SCHEMES["topk"](), METRIC, 3, settings(), generator())
     assert drawn.segments.tolist() == [6, 4, 7]
     assert torch.equal(drawn.weights, torch.ones(3))
 
@@ -130,7 +138,7 @@ def test_sequential_uses_every_segment_once_before_any_twice() -> None:
             sampler.draw(METRIC, 4, settings())
         assert sampler.uses.tolist() == [round_] * 8
     orders = {
-        tuple(SCHEMES["sequential"]().draw(METRIC, 8, settings(), generator(s)).segments.tolist()) for s in range(5)
+        tuple(draw(SCHEMES["sequential"](), METRIC, 8, settings(), generator(s)).segments.tolist()) for s in range(5)
     }
     assert len(orders) > 1, "the order is shuffled"
 
@@ -239,7 +247,7 @@ def test_stratified_draws_have_the_same_expectation_and_less_variance() -> None:
     counts = {}
     for name in ("prioritized", "stratified"):
         scheme, rng = SCHEMES[name](), generator(5)
-        drawn = [scheme.draw(METRIC, 16, settings(0.8), rng).segments for _ in range(4000)]
+        drawn = [draw(scheme, METRIC, 16, settings(0.8), rng).segments for _ in range(4000)]
         counts[name] = torch.stack([torch.bincount(segments, minlength=8) for segments in drawn]).double()
     expected = probabilities(METRIC, 0.8) * 16
     for name, found in counts.items():
