@@ -3,8 +3,9 @@ until the device has done all that is queued, and then the device waits until th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -13,9 +14,25 @@ from torch import Tensor
 Value = TypeVar("Value", bound=Any)
 
 
-@torch.no_grad()
 def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The tensors on the host, all of them in one copy. Those that are there already are given as they are."""
+    found, wait = _on_their_way(tensors)
+    wait()
+    return found
+
+
+def all_to_host(value: Value) -> Value:
+    """A dataclass whose fields are tensors, or such dataclasses, with all of them on the host: in one copy."""
+    crossed, wait = _on_their_way(list(_tensors(value)))
+    # Filled before they have arrived: when the host has waited, the device waits for the host.
+    filled = _filled(value, iter(crossed))
+    wait()
+    return filled
+
+
+@torch.no_grad()
+def _on_their_way(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Callable[[], object]]:
+    """The tensors on the host, and what waits until they have arrived there."""
     found = list(tensors)
     # Wide numbers come first, so that in the bytes of all each tensor begins where its kind of numbers may.
     there = sorted(
@@ -23,13 +40,12 @@ def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
         key=lambda index: -tensors[index].element_size(),
     )
     if not there:
-        return found
+        return found, lambda: None
     together = torch.cat([tensors[index].reshape(-1).view(torch.uint8) for index in there])
     here = torch.empty(together.shape, dtype=torch.uint8, pin_memory=together.is_cuda)
     for index, part in zip(there, torch.split(here, [tensors[index].nbytes for index in there]), strict=True):
         found[index] = part.view(tensors[index].dtype).view(tensors[index].shape)
-    here.copy_(together)  # last of all: when the host has waited, the device waits for the host
-    return found
+    return found, partial(here.copy_, together)
 
 
 class Crossing:
@@ -55,12 +71,6 @@ class Crossing:
         if self._event is not None:
             self._event.synchronize()
         return self._here
-
-
-def all_to_host(value: Value) -> Value:
-    """A dataclass whose fields are tensors, or such dataclasses, with all of them on the host: in one copy."""
-    crossed = iter(to_host(list(_tensors(value))))
-    return _filled(value, crossed)
 
 
 def _tensors(value: Value) -> Iterator[Tensor]:
