@@ -6,6 +6,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from perx_tui.tui.trend import Trend, trend
 
@@ -18,20 +19,46 @@ class Series:
     """One metric in at most `CAPACITY` buckets of equally many points; when full, neighbours merge.
 
     A bucket keeps step and time of its last point, and the mean, the smallest and the largest of its values, so that
-    a spike of one iteration is still there after a million.
+    a spike of one iteration is still there after a million. The memory for all buckets is taken at once: a screen that
+    looks on for days is as large as on its first.
     """
 
     def __init__(self) -> None:
-        self.xs = array("d")
-        self.times = array("d")
-        self.ys = array("d")
-        self.lows = array("d")
-        self.highs = array("d")
+        self._columns = [array("d", bytes(8 * CAPACITY)) for _ in range(5)]
+        self._buckets = 0
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.best = -math.inf
         self.best_x = 0.0
         self._stride = 1
         self._filled = 0
+
+    @property
+    def xs(self) -> Sequence[float]:
+        """The step of every bucket; as with those below a view, which later points change."""
+        return self._column(0)
+
+    @property
+    def times(self) -> Sequence[float]:
+        """The time of every bucket."""
+        return self._column(1)
+
+    @property
+    def ys(self) -> Sequence[float]:
+        """The mean of every bucket."""
+        return self._column(2)
+
+    @property
+    def lows(self) -> Sequence[float]:
+        """The smallest value of every bucket."""
+        return self._column(3)
+
+    @property
+    def highs(self) -> Sequence[float]:
+        """The largest value of every bucket."""
+        return self._column(4)
+
+    def _column(self, index: int) -> Sequence[float]:
+        return cast(Sequence[float], memoryview(self._columns[index])[: self._buckets])
 
     def append(self, x: float, y: float, time: float = 0.0) -> None:
         """Add a point; the last bucket is a running mean until it holds its share of points."""
@@ -40,28 +67,30 @@ class Series:
             return
         if y > self.best:
             self.best, self.best_x = y, x
+        xs, times, ys, lows, highs = self._columns
         if self._filled and self._filled < self._stride:
+            last = self._buckets - 1
             self._filled += 1
-            self.ys[-1] += (y - self.ys[-1]) / self._filled
-            self.lows[-1] = min(self.lows[-1], y)
-            self.highs[-1] = max(self.highs[-1], y)
-            self.xs[-1], self.times[-1] = x, time
+            ys[last] += (y - ys[last]) / self._filled
+            lows[last] = min(lows[last], y)
+            highs[last] = max(highs[last], y)
+            xs[last], times[last] = x, time
             return
-        if len(self.xs) >= CAPACITY:
+        if self._buckets == CAPACITY:
             self._merge()
-        self.xs.append(x)
-        self.times.append(time)
-        self.ys.append(y)
-        self.lows.append(y)
-        self.highs.append(y)
+        new = self._buckets
+        xs[new], times[new], ys[new], lows[new], highs[new] = x, time, y, y, y
+        self._buckets += 1
         self._filled = 1
 
     def _merge(self) -> None:
         """Half as many buckets, each with twice as many points."""
-        self.xs, self.times = self.xs[1::2], self.times[1::2]
-        self.ys = array("d", [(a + b) / 2 for a, b in zip(self.ys[0::2], self.ys[1::2], strict=True)])
-        self.lows = array("d", map(min, self.lows[0::2], self.lows[1::2]))
-        self.highs = array("d", map(max, self.highs[0::2], self.highs[1::2]))
+        xs, times, ys, lows, highs = self._columns
+        self._buckets //= 2
+        for to in range(self._buckets):
+            one, two = 2 * to, 2 * to + 1
+            xs[to], times[to], ys[to] = xs[two], times[two], (ys[one] + ys[two]) / 2
+            lows[to], highs[to] = min(lows[one], lows[two]), max(highs[one], highs[two])
         self._stride *= 2
 
     @property

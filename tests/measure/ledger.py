@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
 from engine import CheckpointError
 from engine.checkpoint import read_checkpoint
+from engine.metric_history import HISTORY
 
 from .screens import wait_until
 
@@ -27,7 +30,8 @@ class Ledger:
 
     def __init__(self, run: Path, steps_per_iteration: int) -> None:
         self.run = run
-        self.iteration = 0
+        self.iteration = self.numbers = 0
+        """The newest iteration, and how many numbers its row has."""
         self.events: list[Record] = []
         self.checkpoints: dict[str, int] = {}
         """Every checkpoint that was looked at and found good, with its iteration."""
@@ -45,9 +49,14 @@ class Ledger:
                 raise Violation(f"metrics.jsonl: iteration {row['iteration']} follows {self.iteration}")
             if row["step"] != row["iteration"] * self._steps:
                 raise Violation(f"metrics.jsonl: iteration {row['iteration']} stands at step {row['step']}")
-            self.iteration += 1
+            self.iteration, self.numbers = self.iteration + 1, len(row)
             self._digests.append(hashlib.sha256(line).digest())
         self.read_events()
+
+    def history_bytes(self) -> int:
+        """What a process keeps of so many iterations (engine/metric_history.py)."""
+        row = sys.getsizeof(array("d", bytes(8 * self.numbers))) + sys.getsizeof((0, 0)) + 8
+        return min(self.iteration, HISTORY) * row
 
     def read_events(self) -> None:
         """Take in new events only. Violation when the run reports an error."""

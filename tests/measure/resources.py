@@ -7,7 +7,9 @@ import os
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -18,7 +20,7 @@ WARM_UP = 0.3
 LEAST_SECONDS = 900.0
 """A window that is shorter than this tells nothing about growth per hour."""
 MOST_GROWTH = 0.02
-"""Of the resident memory, per hour."""
+"""Of the resident memory without the run's past, which is kept up to a bound, per hour."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,8 @@ class Sample:
 
     seconds: float
     rss: int
+    past: int
+    """Bytes that are kept of the run's past by then."""
     threads: int
     files: int
     """Open descriptors that are no sockets: viewers come and go."""
@@ -42,27 +46,27 @@ class Track:
     quiet: list[tuple[int, int, int]] = field(default_factory=list)
     """Threads, files and sockets at moments at which nothing went on."""
 
-    def look(self, began: float) -> None:
+    def look(self, began: float, past: int) -> None:
         """Take a sample; a process that is gone gives none."""
         with contextlib.suppress(psutil.Error, OSError):
             files, _ = descriptors(self.process.pid)
             with self.process.oneshot():
                 memory, threads = self.process.memory_info().rss, self.process.num_threads()
-            self.samples.append(Sample(time.monotonic() - began, memory, threads, files))
+            self.samples.append(Sample(time.monotonic() - began, memory, past, threads, files))
 
     def settled(self) -> list[Sample]:
         """The samples after the warm-up."""
         return self.samples[int(len(self.samples) * WARM_UP) :]
 
     def growth(self) -> float | None:
-        """Growth per hour as a share of the resident memory (slope after Theil and Sen); None where the process did
-        not live long enough."""
+        """Growth per hour as a share of the resident memory (slope after Theil and Sen), the run's past left out; None
+        where the process did not live long enough."""
         samples = self.settled()
         if len(samples) < 20 or samples[-1].seconds - samples[0].seconds < LEAST_SECONDS:
             return None
         thin = samples[:: max(1, len(samples) // 300)]
         slopes = [
-            (later.rss - sooner.rss) / (later.seconds - sooner.seconds)
+            (later.rss - later.past - sooner.rss + sooner.past) / (later.seconds - sooner.seconds)
             for index, sooner in enumerate(thin)
             for later in thin[index + len(thin) // 3 :]
         ]
@@ -95,15 +99,17 @@ class Track:
         files = {sample.files for sample in self.settled()}
         return (
             f"{self.name:<24} {last.seconds - self.samples[0].seconds:6.0f} s  rss {first.rss / 1e6:6.1f} -> "
-            f"{last.rss / 1e6:6.1f} MB (peak {max(sample.rss for sample in self.samples) / 1e6:.1f})  {told:>12}  "
+            f"{last.rss / 1e6:6.1f} MB (peak {max(sample.rss for sample in self.samples) / 1e6:.1f}, past "
+            f"{(last.past - first.past) / 1e6:+.1f})  {told:>12}  "
             f"threads {min(threads)}-{max(threads)}  files {min(files)}-{max(files)}"
         )
 
 
 class Sampler:
-    """Watches processes from a thread until it is closed."""
+    """Watches processes from a thread until it is closed. `past` gives the bytes that each keeps of the run's past."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Callable[[], int]) -> None:
+        self._past = past
         self.tracks: list[Track] = []
         self._began = time.monotonic()
         self._over = threading.Event()
@@ -116,6 +122,18 @@ class Sampler:
         self.tracks.append(track)
         return track
 
+    def write(self, path: Path) -> None:
+        """All samples as a table."""
+        rows = (
+            "process,seconds,rss,past,threads,files",
+            *(
+                f"{track.name},{each.seconds:.1f},{each.rss},{each.past},{each.threads},{each.files}"
+                for track in self.tracks
+                for each in track.samples
+            ),
+        )
+        path.write_text("\n".join(rows) + "\n")
+
     def close(self) -> None:
         """Stop looking."""
         self._over.set()
@@ -124,7 +142,7 @@ class Sampler:
     def _main(self) -> None:
         while not self._over.wait(EVERY):
             for track in list(self.tracks):
-                track.look(self._began)
+                track.look(self._began, self._past())
 
 
 def descriptors(pid: int) -> tuple[int, int]:

@@ -123,6 +123,7 @@ def report(soak: SoakedRun, deeds: Counter[str], faults: list[str]) -> None:
     )
     for what, seconds in sorted(soak.slowest.items()):
         print(f"slowest    {what}: {seconds:.2f} s")
+    soak.sampler.write(soak.folder / "samples.csv")
     for track in sorted(soak.sampler.tracks, key=lambda track: -len(track.samples))[:12]:
         print("process    " + track.line())
     print(f"machine    {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}")

@@ -44,7 +44,7 @@ class SoakedRun:
         self.run = folder / "runs" / self.name
         profile = Profile.load("breakout.toml")
         self.ledger = Ledger(self.run, profile.env.agents * profile.train.horizon)
-        self.sampler = Sampler()
+        self.sampler = Sampler(self.ledger.history_bytes)
         self.edits: dict[str, object] = {}
         self.viewers: list[Viewer] = []
         self.resident: Viewer | None = None

@@ -201,8 +201,8 @@ class About(Panel, can_focus=False):
                 if low < high:
                     lines.append(pair("  of its iterations", f"{spell(low)} … {spell(high)}", width))
         for name, values, best in (
-            ("largest", series.highs, max(series.highs)),
-            ("smallest", series.lows, min(series.lows)),
+            ("largest", list(series.highs), max(series.highs)),
+            ("smallest", list(series.lows), min(series.lows)),
         ):
             at = series.xs[values.index(best)]
             lines.append(pair(f"{name}, at {fmt.count(at)} steps", spell(best), width))

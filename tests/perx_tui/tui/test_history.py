@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from unittest import mock
 
 import pytest
@@ -23,6 +24,19 @@ def test_a_series_stays_small_and_keeps_the_shape() -> None:
     assert sum(series.ys) / len(series.ys) == pytest.approx(50_000, rel=0.01)
     for x, y in zip(series.xs, series.ys, strict=True):
         assert y == pytest.approx(2 * x, abs=200)
+
+
+def test_a_series_takes_its_memory_at_once() -> None:
+    series = Series()
+    series.append(0, 1.0)
+    tracemalloc.start()
+    try:
+        for x in range(1, 3 * CAPACITY):
+            series.append(x, 1.0)
+        grown, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < peak < 64 * RECENT, "the newest values are all that is added"
 
 
 def test_the_newest_values_are_kept_as_they_came() -> None:
