@@ -28,7 +28,7 @@ def assert_alike(recorded: Trainer, plain: Trainer) -> None:
     found = learned(recorded)
     for name, value in learned(plain).items():
         if name in plain.optimizer.weights() and value.ndim == 2:
-            distance, size = (float(torch.linalg.matrix_norm(each)) for each in (found[name] - value, value))
+            distance, size = (float(torch.linalg.matrix_norm(each.detach())) for each in (found[name] - value, value))
             assert distance <= 2e-3 * size + 1e-6, (name, distance, size)
         else:
             torch.testing.assert_close(
