@@ -94,7 +94,7 @@ struct MinGruForward {
 };
 
 /* Steps that a thread loads before it computes the first of them: it waits for memory once in so many. */
-#define AHEAD 4
+#define AHEAD 8
 
 /* Pre-activations and input of one unit at one step. */
 struct MinGruUnit {
