@@ -25,6 +25,9 @@ GROUPS = 2
 TIMED_EVERY = 8
 """One step in so many is timed on the device: enough to tell what the host waits for."""
 
+Crossings = list[tuple[Tensor, Tensor]]
+"""A source and a target for each step."""
+
 _ENDED, _CUT = 1, 2
 """How the step before ended for an agent: bits of one byte, 0 where its episode goes on."""
 
@@ -67,6 +70,10 @@ class GroupedCollector(Collector):
             for part, counter in zip(parts, self._counters, strict=True)
         ]
         super().__init__(batch, policy, buffer, generator)
+        for group in self.groups:
+            group.observations = group.steps(self.host["observations"], buffer.observations)
+            group.endings = group.steps(self._endings_here, self._endings)
+            group.actions = group.steps(buffer.actions, self.host["actions"])
         self._ends, self._cuts, self._codes = (
             tensor.numpy() for tensor in (self.host["terminals"], self.host["truncations"], self._endings_here)
         )
@@ -118,14 +125,14 @@ class GroupedCollector(Collector):
 
     def _queue(self, group: _Group, step: int, clock: PhaseTimer) -> None:
         """Gives the lane what leads to the actions of `step`; at the horizon's end to the value that it ends with."""
-        rows, lane, buffer, last = group.rows, group.lane, self.buffer, step == self.buffer.horizon
+        rows, lane, last = group.rows, group.lane, step == self.buffer.horizon
         timed, due = self._timed(step), self._cuts_due(step)
         stamp = lane.stamp if timed else _no_stamp
         with lane.queue():
             stamp(None)
-            lane.send(self.host["observations"][step, rows], buffer.observations[step, rows])
+            lane.send(*group.observations[step])
             if step:
-                lane.send(self._endings_here[step, rows], self._endings[step, rows])
+                lane.send(*group.endings[step])
             if due:
                 lane.send(self.final_observations[rows], self._last_observations[rows])
             clock.lap("collect/copy")
@@ -136,7 +143,7 @@ class GroupedCollector(Collector):
                 group.act()
                 clock.lap("collect/policy")
                 stamp("collect/policy")
-                lane.fetch(buffer.actions[step, rows], self.host["actions"][step, rows])
+                lane.fetch(*group.actions[step])
                 stamp("collect/copy")
                 lane.mark()
                 clock.lap("collect/copy")
@@ -246,6 +253,15 @@ class _Group:
         self.value_cuts = lane.prepare(partial(collector._value_cuts, self), "values at time limits")
         self.waits: list[float] = []
         """Seconds that the host waited for each step that was timed on the device."""
+        self.observations: Crossings = []
+        self.endings: Crossings = []
+        self.actions: Crossings = []
+        """What crosses with each step."""
+
+    def steps(self, source: Tensor, target: Tensor) -> Crossings:
+        """The group's rows of every step of two columns [T, N, ...]: to cut them out anew would take the host longer
+        than to have them copied."""
+        return list(zip(source[:, self.rows].unbind(), target[:, self.rows].unbind(), strict=True))
 
     def take_turns(self) -> list[tuple[float, Laps]]:
         """These and what the device did in those steps, since the last call."""
