@@ -18,6 +18,7 @@ import torch
 
 from c_envs.device import KERNELS, THREADS, DeviceLayout, DeviceProgram, device_program
 from engine.errors import DeviceError
+from engine.kernel_cache import cached_file, forget_code, read_code, write_code
 
 Load = Callable[[str], Any]
 """Loads a shared library by name or path; OSError when it is not there."""
@@ -63,6 +64,13 @@ class Compiler:
             return self._text(handle, "nvrtcGetCUBINSize", "nvrtcGetCUBIN")
         finally:
             library.nvrtcDestroyProgram(ctypes.byref(handle))
+
+    @property
+    def version(self) -> str:
+        """The compiler's own version, such as "13.0"."""
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._check("nvrtcVersion", self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+        return f"{major.value}.{minor.value}"
 
     def _text(self, handle: ctypes.c_void_p, size_call: str, call: str) -> bytes:
         size = ctypes.c_size_t()
@@ -167,20 +175,34 @@ def load_program(program: DeviceProgram, device: torch.device, trial: Callable[[
         raise DeviceError(
             f"{program.name} needs a GPU of compute capability {needed} or newer, this one has {major}.{minor}"
         )
-    code = compiler.compile(program, f"sm_{major}{minor}")
+    architecture = f"sm_{major}{minor}"
+    kept = cached_file(program, architecture, compiler.version)
+    code = read_code(kept)
     with torch.cuda.device(device):
         # A context is current in a thread once torch has used the device there.
         torch.empty(1, device=device)
-        launcher = CudaLauncher(
-            driver,
-            code,
-            lambda: torch.cuda.current_stream(device).cuda_stream,
-            kernels=program.kernels,
-            threads=program.threads,
-            shared=program.shared,
-        )
-        trial(launcher)
-        torch.cuda.synchronize(device)
+
+        def load(code: bytes) -> CudaLauncher:
+            launcher = CudaLauncher(
+                driver,
+                code,
+                lambda: torch.cuda.current_stream(device).cuda_stream,
+                kernels=program.kernels,
+                threads=program.threads,
+                shared=program.shared,
+            )
+            trial(launcher)
+            torch.cuda.synchronize(device)
+            return launcher
+
+        if code is not None:
+            try:
+                return load(code)
+            except DeviceError:
+                forget_code(kept)  # damaged: it is made anew
+        code = compiler.compile(program, architecture)
+        launcher = load(code)
+        write_code(kept, code)
     return launcher
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import torch
 
 import c_envs
 from c_envs.device import KERNELS, OPTIONS, DeviceLayout, device_program
-from engine import device_choice
+from engine import device_choice, kernel_cache
 from engine import device_program as edge
 from engine.device_environments import DeviceBatch
 from engine.errors import DeviceError
@@ -59,6 +60,9 @@ class FakeNvrtc:
 
         return Function(call)
 
+    def _nvrtcVersion(self, major: Any, minor: Any) -> None:
+        major._obj.value, minor._obj.value = 13, 1
+
     def _nvrtcCreateProgram(self, handle: Any, source: bytes, name: bytes, count: Any, texts: Any, names: Any) -> None:
         handle._obj.value = 77
         self.source, self.name = source, name
@@ -87,8 +91,8 @@ class FakeNvrtc:
 class FakeDriver:
     """Loads and launches, or refuses in the call named `refuse`."""
 
-    def __init__(self, refuse: str = "", status: int = 719) -> None:
-        self.refuse, self.status = refuse, status
+    def __init__(self, refuse: str = "", status: int = 719, refused_code: bytes = b"") -> None:
+        self.refuse, self.status, self.refused_code = refuse, status, refused_code
         self.loaded = b""
         self.functions: list[bytes] = []
         self.launches: list[dict[str, Any]] = []
@@ -111,7 +115,7 @@ class FakeDriver:
     def cuModuleLoadData(self, module: Any, code: bytes) -> int:
         module._obj.value = 5
         self.loaded = code
-        return self._answer("cuModuleLoadData")
+        return self.status if code == self.refused_code else self._answer("cuModuleLoadData")
 
     def cuModuleGetFunction(self, kernel: Any, module: Any, name: bytes) -> int:
         assert module.value == 5
@@ -370,20 +374,36 @@ def test_without_a_driver_the_error_is_one_line(monkeypatch: pytest.MonkeyPatch)
         edge.cuda_launcher("bandit", {}, CUDA)
 
 
-@pytest.mark.parametrize("refuse", ["", "cuLaunchKernel"])
-def test_a_program_is_compiled_for_the_card_and_tried_before_it_is_used(
-    monkeypatch: pytest.MonkeyPatch, refuse: str
-) -> None:
-    library, driver, synchronized = FakeNvrtc(), FakeDriver(refuse), []
-    monkeypatch.setattr(edge, "load_compiler", lambda: library)
-    monkeypatch.setattr(edge.ctypes, "CDLL", lambda name: driver)
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[FakeNvrtc, FakeDriver]]:
+    """Puts a compiler, a driver and a card in place, with a cache of their own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def put(refuse: str = "", refused_code: bytes = b"") -> tuple[FakeNvrtc, FakeDriver]:
+        library, driver = FakeNvrtc(), FakeDriver(refuse, refused_code=refused_code)
+        monkeypatch.setattr(edge, "load_compiler", lambda: library)
+        monkeypatch.setattr(edge.ctypes, "CDLL", lambda name: driver)
+        return library, driver
+
     monkeypatch.setattr(torch, "empty", lambda *shape, device: None)
     for name, value in {
         "get_device_capability": (12, 0),
         "device": contextlib.nullcontext(),
         "current_stream": SimpleNamespace(cuda_stream=99),
+        "synchronize": None,
     }.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    return put
+
+
+Card = Callable[..., tuple[FakeNvrtc, FakeDriver]]
+
+
+@pytest.mark.parametrize("refuse", ["", "cuLaunchKernel"])
+def test_a_program_is_compiled_for_the_card_and_tried_before_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, card: Card, refuse: str
+) -> None:
+    (library, driver), synchronized = card(refuse), []
     monkeypatch.setattr(torch.cuda, "synchronize", synchronized.append)
     if refuse:
         with pytest.raises(DeviceError, match=r"^cuLaunchKernel\(device_reset, 1 blocks\): unspecified launch failure"):
@@ -394,6 +414,70 @@ def test_a_program_is_compiled_for_the_card_and_tried_before_it_is_used(
     (trial,) = driver.launches
     assert (trial["kernel"], trial["stream"], trial["layout"]["environments"]) == ("device_reset", 99, 0)
     assert synchronized == [CUDA]
+
+
+def kept(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache" / "perx-tui" / "kernels").glob("*"))
+
+
+def test_what_was_compiled_once_is_not_compiled_again(card: Card, tmp_path: Path) -> None:
+    card()
+    edge.cuda_launcher("bandit", {}, CUDA)
+    (file,) = kept(tmp_path)
+    assert file.name.startswith("bandit-")
+    assert (file.read_bytes(), file.parent.stat().st_mode & 0o777) == (CODE, 0o700)
+    library, driver = card()
+    edge.cuda_launcher("bandit", {}, CUDA)
+    assert "nvrtcCompileProgram" not in library.calls
+    assert (driver.loaded, len(driver.launches)) == (CODE, 1)
+    edge.cuda_launcher("maze", {}, CUDA)
+    assert "nvrtcCompileProgram" in library.calls, "another program is another file"
+    assert len(kept(tmp_path)) == 2
+
+
+def test_another_program_architecture_option_header_or_compiler_is_another_file() -> None:
+    program = device_program("bandit", {})
+    ways = [
+        (program, "sm_90", "13.0"),
+        (program, "sm_80", "13.0"),
+        (program, "sm_90", "13.1"),
+        (replace(program, source=program.source + " "), "sm_90", "13.0"),
+        (replace(program, options=program.options[1:]), "sm_90", "13.0"),
+        (replace(program, headers={**program.headers, "env.h": ""}), "sm_90", "13.0"),
+    ]
+    assert len({kernel_cache.cached_file(*way) for way in ways}) == len(ways)
+    assert kernel_cache.cached_file(*ways[0]) == kernel_cache.cached_file(*ways[0])
+
+
+def test_a_damaged_file_is_made_anew(card: Card, tmp_path: Path) -> None:
+    card()
+    edge.cuda_launcher("bandit", {}, CUDA)
+    (file,) = kept(tmp_path)
+    for damaged in (b"", CODE[:5]):
+        file.write_bytes(damaged)
+        library, driver = card(refused_code=CODE[:5])
+        edge.cuda_launcher("bandit", {}, CUDA)
+        assert "nvrtcCompileProgram" in library.calls
+        assert driver.loaded == CODE
+        assert file.read_bytes() == CODE
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(card: Card, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    for _ in range(2):
+        library, _ = card()
+        edge.cuda_launcher("bandit", {}, CUDA)
+        assert "nvrtcCompileProgram" in library.calls
+
+
+def test_the_files_that_were_used_longest_ago_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_cache, "KEPT", 3)
+    for index, name in enumerate("abcd"):
+        kernel_cache.write_code(tmp_path / f"{name}.cubin", b"code")
+        os.utime(tmp_path / f"{name}.cubin", (index, index))
+    assert kernel_cache.read_code(tmp_path / "b.cubin") == b"code"
+    kernel_cache.write_code(tmp_path / "e.cubin", b"code")
+    assert sorted(each.name for each in tmp_path.glob("*")) == ["b.cubin", "d.cubin", "e.cubin"]
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_90", "sm_100"])
