@@ -250,11 +250,12 @@ class _Side:
 
     def warm_up(self) -> None:
         """Iterations that do not count; in these graphs are recorded."""
-        before = len(recorded_graphs(self.device))
+        before = recorded_graphs(self.device)
         for _ in range(WARM_UP[self.device.type]):
             self.trainer.iterate()
         if self.device.type == "cuda":
-            self.graphs = len(recorded_graphs(self.device)) - before
+            # Not a difference of two counts: what others held may be gone by now.
+            self.graphs = sum(graph not in before for graph in recorded_graphs(self.device))
 
     def iterate(self) -> None:
         """One iteration that counts."""

@@ -35,6 +35,9 @@ from engine.viewing import view_segment
 
 MEMORY_SECONDS = 0.5
 """Memory is read this often at most: asking a GPU's driver more often would cost the GPU speed."""
+CLIP_SECONDS = 0.2
+"""The horizon of the environment that is watched is taken this often at most: its frames are shown for seconds, and
+where an iteration takes milliseconds a GPU would wait for each."""
 RECORD_SECONDS = 10.0
 """run.json is brought up to date this often at most."""
 
@@ -94,6 +97,9 @@ class Run:
         self._memory = MemoryProbe(self.trainer)
         self._follower = Follower(self.trainer)
         self._followed: Follow | None = None
+        self._watched: int | Follow | None = None
+        """What was watched in the iteration before."""
+        self._clip_taken = 0.0
         self._untold: Callable[..., None] | None = None
         """Tells of the last iteration, where that was put off; takes more fields of the snapshot."""
         self.trainer.meanwhile = self.catch_up
@@ -158,6 +164,7 @@ class Run:
         """
         self._edits()
         trainer = self.trainer
+        watched = self._due(watched)
         trainer.collector.watch.environment = watched if isinstance(watched, int) else None
         self._followed = watched if isinstance(watched, str) else None
         self.telemetry.update(stage="collect")
@@ -177,6 +184,14 @@ class Run:
         every = trainer.profile.run.checkpoint_every
         if trainer.iteration - self._last_saved >= every and not self.finished:
             self.checkpoint()
+
+    def _due(self, watched: int | Follow | None) -> int | Follow | None:
+        """`watched`, where a clip of it is due; what is watched anew is due at once."""
+        now = time.monotonic()
+        if watched == self._watched and now - self._clip_taken < CLIP_SECONDS:
+            return None
+        self._watched, self._clip_taken = watched, now
+        return watched
 
     def catch_up(self, **fields: object) -> None:
         """Tells of the last iteration, where that was put off. `fields` are further ones of the snapshot."""

@@ -5,8 +5,10 @@ On a GPU that is not there, by the code that runs on a card.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +120,24 @@ def test_it_is_told_of_before_whatever_may_need_it(make: Make) -> None:
     assert told() == 5
     assert run.telemetry.snapshot().state == "stopped"
     assert [each["iteration"] for each in recorded(run)] == [1, 2, 3, 4, 5]
+
+
+def test_a_watched_environment_holds_up_few_iterations(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip five times a second is more than a screen can show; another environment is seen at once."""
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter)
+    monkeypatch.setattr("engine.run.time", clock)
+    run = make()
+    clips = []
+    for seconds, environment in ((0.0, 0), (0.1, 0), (0.09, 0), (0.02, 0), (0.05, 0), (0.0, 3), (0.1, 3), (0.11, 3)):
+        now[0] += seconds
+        run.iterate(environment)
+        told = run.telemetry.snapshot()
+        clips.append((told.clip.environment, told.clip.iteration) if told.clip is not None else None)
+        assert told.iteration == run.trainer.iteration - (
+            told.clip is None or told.clip.iteration != run.trainer.iteration
+        )
+    assert clips == [(0, 1), (0, 1), (0, 1), (0, 4), (0, 4), (3, 6), (3, 6), (3, 8)]
 
 
 def test_it_is_told_of_when_the_next_iteration_fails(make: Make) -> None:
