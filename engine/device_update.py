@@ -130,7 +130,7 @@ class DeviceUpdate:
         experience, sampler = self._experience, self._sampler
         assert experience is not None
         experience.compute_advantages(settings.advantages, self._learner.policy.kernels)
-        metric = experience.metric(settings.metric, self._learner.policy.drawing)
+        metric = experience.metric(settings.metric, self._learner.kernels.minibatch)
         drawn = sampler.choose(metric, chance, settings.segments, settings.sampling)
         aims = self._learner.aims(experience, drawn)
         explained = aims.explained
@@ -142,7 +142,7 @@ class DeviceUpdate:
                 None if store.masks is None else store.masks[:, fresh],
             )
         ratios = self._learner.learn(experience, drawn, aims, settings.learning, OnePhase())
-        log.write(explained, drawn, ratios, settings.learning.loss.clip, self._learner.policy.drawing)
+        log.write(explained, drawn, ratios, settings.learning.loss.clip, self._learner.kernels.minibatch)
 
     def _forget(self, left: int) -> None:
         """Frees the recordings that were not used for longest, until so many are left."""

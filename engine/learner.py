@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.device_learning import LearningKernels
 from engine.device_step import DeviceStep
 from engine.guard import DeferredFaults, MinibatchFault, Undo, minibatch_source
 from engine.losses import STATISTICS, LossSettings, Targets, normalize, ppo_loss
@@ -74,7 +75,9 @@ class Learner:
         workers: Workers,
         autocast: bool = False,
         deferred: bool | None = None,
+        kernels: LearningKernels | None = None,
     ) -> None:
+        self.kernels = kernels = kernels or LearningKernels()
         self.policy, self.optimizer, self.workers, self.autocast = policy, optimizer, workers, autocast
         self.parameters = list(policy.parameters())
         self.timers = [PhaseTimer() for _ in range(workers.count)]
@@ -83,8 +86,8 @@ class Learner:
         self.fused: DeviceStep | None = None
         """Takes the steps on a GPU, where there are kernels for it."""
         if self.deferred:
-            kernels = policy.stepping if policy.objective is not None and DeviceStep.fits(optimizer) else None
-            self.fused = None if kernels is None else DeviceStep(kernels, optimizer)
+            if kernels.step is not None and kernels.loss is not None and DeviceStep.fits(optimizer):
+                self.fused = DeviceStep(kernels.step, optimizer)
             # Kernels change nothing that would have to be taken back.
             self.undo = Undo(optimizer.held() if self.fused is None else ())
             self.faults = DeferredFaults(len(STATISTICS) + len(self.parameters) + 1, self.device)
@@ -119,7 +122,7 @@ class Learner:
 
     def aims(self, experience: Experience, draw: Draw) -> Aims:
         """What the drawn segments are trained towards."""
-        kernels = self.policy.drawing
+        kernels = self.kernels.minibatch
         if kernels is not None and len(experience.stores) == 1:
             (store,) = experience.stores
             advantages, returns, live, explained = kernels.aims(
@@ -143,7 +146,7 @@ class Learner:
         timer.lap("train/gather")
 
         def piece(index: int, share: slice, clock: PhaseTimer) -> Piece:
-            batch = experience.gather(draw.segments[share], self.policy.drawing)
+            batch = experience.gather(draw.segments[share], self.kernels.minibatch)
             clock.lap("train/gather")
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 logits, values = self.policy.unroll(batch.observations, batch.state, batch.resets, index)
@@ -197,7 +200,7 @@ class Learner:
         timer.lap("train/optimizer")
         for done in results:
             if self.deferred:
-                experience.write_back_if(done.segments, done.values, done.ratios, learned, self.policy.drawing)
+                experience.write_back_if(done.segments, done.values, done.ratios, learned, self.kernels.minibatch)
             else:
                 experience.write_back(done.segments, done.values, done.ratios)
         timer.lap("train/gather")
@@ -227,7 +230,7 @@ class Learner:
             gradients, done.statistics, done.ratios, live, settings.max_grad_norm, self.totals, self.faults.tensor()
         )
         timer.lap("train/optimizer")
-        experience.write_back_if(done.segments, done.values, done.ratios, learned, self.policy.drawing)
+        experience.write_back_if(done.segments, done.values, done.ratios, learned, self.kernels.minibatch)
         timer.lap("train/gather")
         self.fused.apply(gradients, self.optimizer.present_rates() if settings.rates is None else settings.rates)
         if settings.rates is None:
@@ -238,7 +241,7 @@ class Learner:
         self, logits: Tensor, values: Tensor, targets: Targets, settings: LossSettings, count: Scalar
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None, Tensor, Tensor]:
         """What autograd goes back from and with which gradients (None: with 1), the ratios and the statistics."""
-        kernels = self.policy.objective
+        kernels = self.kernels.loss
         if kernels is None:
             loss, ratios, statistics = ppo_loss(logits, values, targets, settings, count)
             return (loss,), None, ratios, statistics

@@ -11,12 +11,9 @@ from torch.nn import functional
 from engine.device_columns import ColumnKernels, DeviceEncoder, column_kernels
 from engine.device_experience import ExperienceKernels, experience_kernels
 from engine.device_heads import DeviceHeads
-from engine.device_loss import LossKernels, loss_kernels
-from engine.device_minibatch import MinibatchKernels, minibatch_kernels
 from engine.device_policy import PolicyStep, policy_step
 from engine.device_recurrence import recurrence
 from engine.device_scan import lstm_scans
-from engine.device_step import StepKernels, step_kernels
 from engine.device_unroll import product_type
 from engine.feedforward import FeedForward
 from engine.lstm import LSTM
@@ -44,16 +41,10 @@ class Policy(nn.Module):
         self.heads = nn.Linear(hidden, actions + 1)
         self.kernels: ExperienceKernels | None = None
         """What makes experience of this policy's on a GPU, where there are kernels for it."""
-        self.objective: LossKernels | None = None
-        """What computes the loss and its gradient there."""
         self.whole_step: PolicyStep | None = None
         """What takes the rollout a step there, where its products may be rounded."""
         self.columns: ColumnKernels | None = None
         """What sums the gradients of biases there."""
-        self.drawing: MinibatchKernels | None = None
-        """What draws, gathers and logs minibatches there."""
-        self.stepping: StepKernels | None = None
-        """What steps the parameters there."""
 
     def initialize(self, generator: torch.Generator) -> None:
         """Orthogonal weights and zero biases; small action logits, so that the first policy is close to uniform."""
@@ -75,10 +66,7 @@ class Policy(nn.Module):
         device = self.encoder.weight.device
         on_gpu = fused and device.type == "cuda"
         self.kernels = experience_kernels(device, warn) if on_gpu else None
-        self.objective = loss_kernels(device, warn) if on_gpu else None
         self.columns = column_kernels(device, warn) if on_gpu else None
-        self.drawing = minibatch_kernels(device, warn) if on_gpu else None
-        self.stepping = step_kernels(device, warn) if on_gpu else None
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
         if isinstance(self.core, LSTM):

@@ -123,7 +123,7 @@ _NEVER_IN_PLACE = ("masks", "environments", "environment")
 """Fields that are None now and then, or lie on the host."""
 
 
-def concatenate(parts: Sequence[Segments], into: Segments | None = None) -> Segments:
+def join_segments(parts: Sequence[Segments], into: Segments | None = None) -> Segments:
     """One `Segments` from several, in order.
 
     `into`, of the same shapes, gives its tensors to be overwritten, except for masks and what lies on the host.
@@ -175,7 +175,7 @@ class Experience:
 
     def join(self, into: Segments | None) -> None:
         """Moves all segments into one store, over the tensors of `into` where it is given."""
-        self.stores = [concatenate(self.stores, into)]
+        self.stores = [join_segments(self.stores, into)]
 
     def compute_advantages(self, settings: AdvantageSettings, kernels: ExperienceKernels | None = None) -> None:
         """Advantages of every segment from its present values and ratios."""
@@ -297,7 +297,7 @@ class Experience:
         if sound is not None:
             chosen = sound[chosen]
         chosen = chosen.sort().values
-        return concatenate([store.select(index) for store, index in self._parts(chosen)])
+        return join_segments([store.select(index) for store, index in self._parts(chosen)])
 
     def _parts(self, segments: Tensor) -> list[tuple[Segments, Tensor]]:
         """The sorted segments by store, as indices within it."""

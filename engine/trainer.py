@@ -22,6 +22,7 @@ from engine.crossing import all_to_host
 from engine.device_choice import make_batch, make_collector
 from engine.device_collector import DeviceCollector
 from engine.device_environments import DeviceBatch, added
+from engine.device_learning import LearningKernels, learning_kernels
 from engine.device_update import DeviceUpdate
 from engine.devices import use_precision, worker_count
 from engine.guard import Guard, MinibatchFault
@@ -101,8 +102,10 @@ class Trainer:
             ),
         )
         self.guard = Guard(self.optimizer.weights().items(), lambda: self.profile.run.on_nan, left_out)
-        self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=train.precision == "bfloat16")
-        self.sampler = SegmentSampler(env.agents, self.draw_generator, device, self.policy.drawing)
+        kernels = learning_kernels(device, warn) if train.fused and not on_cpu else LearningKernels()
+        half = train.precision == "bfloat16"
+        self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=half, kernels=kernels)
+        self.sampler = SegmentSampler(env.agents, self.draw_generator, device, kernels.minibatch)
         self.recorded = None if on_cpu or not train.graphs else DeviceUpdate(self.learner, self.sampler, device, warn)
         """Learns minibatches as CUDA graphs."""
         self.archive: Segments | None = None
@@ -236,7 +239,7 @@ class Trainer:
 
     def metric(self) -> Tensor:
         """Priority metric [S] of every segment by its present advantages."""
-        return self.experience.metric(self.profile.replay.metric, self.policy.drawing)
+        return self.experience.metric(self.profile.replay.metric, self.learner.kernels.minibatch)
 
     def sound_metric(self) -> Tensor:
         """`metric`, after segments whose advantages overflow were left out. Waits for the device."""

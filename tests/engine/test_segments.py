@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.segments import Experience, Minibatch, Segments, concatenate
+from engine.segments import Experience, Minibatch, Segments, join_segments
 from engine.trainer import Trainer
 from engine.viewing import replay_states, view_segment
 
@@ -64,7 +64,7 @@ def marks(segments: Segments) -> list[int]:
 
 def test_selected_and_joined_segments_keep_all_their_fields_together() -> None:
     one, two = make_segments(6, 1), make_segments(4, 2, masked=True)
-    joined = concatenate([one.select(torch.tensor([4, 0])), two.select(torch.tensor([3]))])
+    joined = join_segments([one.select(torch.tensor([4, 0])), two.select(torch.tensor([3]))])
     assert marks(joined) == [104, 100, 203]
     assert marks(joined.select(torch.tensor([2, 1]))) == [203, 100]
     assert joined.masks is not None
