@@ -346,7 +346,7 @@ class TestChoice:
             class weight:
                 device = CUDA if on_gpu else torch.device("cpu")
 
-        for each in ("recurrence", "experience_kernels", "loss_kernels"):
+        for each in ("recurrence", "experience_kernels", "column_kernels"):
             monkeypatch.setattr(policy, each, lambda *given: object())
         monkeypatch.setattr(policy, "lstm_scans", give)
         made = Policy(4, 2, core=name, hidden=32)
