@@ -35,6 +35,11 @@ class Sample:
     files: int
     """Open descriptors that are no sockets: viewers come and go."""
 
+    @property
+    def own(self) -> int:
+        """Resident bytes without the run's past."""
+        return self.rss - self.past
+
 
 @dataclass(slots=True)
 class Track:
@@ -52,6 +57,8 @@ class Track:
             files, _ = descriptors(self.process.pid)
             with self.process.oneshot():
                 memory, threads = self.process.memory_info().rss, self.process.num_threads()
+            if memory == 0:
+                return  # it is ending
             self.samples.append(Sample(time.monotonic() - began, memory, past, threads, files))
 
     def settled(self) -> list[Sample]:
@@ -59,18 +66,27 @@ class Track:
         return self.samples[int(len(self.samples) * WARM_UP) :]
 
     def growth(self) -> float | None:
-        """Growth per hour as a share of the resident memory (slope after Theil and Sen), the run's past left out; None
-        where the process did not live long enough."""
+        """Growth per hour as a share of the resident memory, the run's past left out; None where the process did not
+        live long enough.
+
+        The smaller of two estimates, which a leak both raises: the slope of the samples (after Theil and Sen), and how
+        far the largest of the last third lies over that of the first. Memory that comes and goes in blocks of megabytes
+        fools either of them alone.
+        """
         samples = self.settled()
         if len(samples) < 20 or samples[-1].seconds - samples[0].seconds < LEAST_SECONDS:
             return None
         thin = samples[:: max(1, len(samples) // 300)]
         slopes = [
-            (later.rss - later.past - sooner.rss + sooner.past) / (later.seconds - sooner.seconds)
+            (later.own - sooner.own) / (later.seconds - sooner.seconds)
             for index, sooner in enumerate(thin)
             for later in thin[index + len(thin) // 3 :]
         ]
-        return statistics.median(slopes) * 3600 / statistics.median(sample.rss for sample in samples)
+        third = len(samples) // 3
+        early, late = samples[:third], samples[-third:]
+        risen = max(sample.own for sample in late) - max(sample.own for sample in early)
+        marks = risen / (late[0].seconds - early[0].seconds)
+        return min(statistics.median(slopes), marks) * 3600 / statistics.median(sample.own for sample in samples)
 
     def faults(self) -> list[str]:
         """What is wrong with it, a line each."""
