@@ -38,30 +38,10 @@ struct LstmScanBackward {
     int64_t rows, steps;
 };
 
-/* Neighbours that are loaded and stored as one. */
-template <class Value, int COUNT>
-struct alignas(COUNT * sizeof(Value)) Span {
-    Value at[COUNT];
-};
-
-template <class Value, int COUNT>
-DEVICE_FN void load(Span<Value, COUNT> &span, const Value *from) {
-    span = *reinterpret_cast<const Span<Value, COUNT> *>(from);
-}
-
-template <class Value, int COUNT>
-DEVICE_FN void store(Value *to, const Span<Value, COUNT> &span) {
-    *reinterpret_cast<Span<Value, COUNT> *>(to) = span;
-}
-
 /* Where a thread stands: the parts of a product that are its own (mma.h). */
 struct Stand {
     int warp = (int)threadIdx.x / 32, group = (int)threadIdx.x % 32 / 4, place = (int)threadIdx.x % 4;
 };
-
-/* Words from the beginning to column `n` of eight that have `width` words each, a multiple of 16: so far apart that neither
- * lanes that load four words of a column nor lanes that store two meet in a bank of the block's memory. */
-constexpr DEVICE_FN int column(int n, int width) { return n * (width | 16) + n / 2 * 8; }
 
 /* A thread's parts of the tiles of the weight: of every 16 so many in its registers, and the others in the block's memory,
  * where nobody else looks at them. With float and 128 units all of them would be as many words as a multiprocessor has

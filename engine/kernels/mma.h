@@ -30,6 +30,26 @@ struct alignas(16) Words {
 #define ROUND_TO_TF32(word, value) asm volatile("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value))
 #endif
 
+/* Neighbours that are loaded and stored as one. */
+template <class Value, int COUNT>
+struct alignas(COUNT * sizeof(Value)) Span {
+    Value at[COUNT];
+};
+
+template <class Value, int COUNT>
+DEVICE_FN void load(Span<Value, COUNT> &span, const Value *from) {
+    span = *reinterpret_cast<const Span<Value, COUNT> *>(from);
+}
+
+template <class Value, int COUNT>
+DEVICE_FN void store(Value *to, const Span<Value, COUNT> &span) {
+    *reinterpret_cast<Span<Value, COUNT> *>(to) = span;
+}
+
+/* Words from the beginning to column `n` of eight that have `width` words each, a multiple of 16: so far apart that neither
+ * lanes that load four words of a column nor lanes that store two meet in a bank of the block's memory. */
+constexpr DEVICE_FN int column(int n, int width) { return n * (width | 16) + n / 2 * 8; }
+
 /* Numbers as words of a product, and the product. */
 template <class Real>
 struct Tensor;

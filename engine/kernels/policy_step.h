@@ -52,11 +52,6 @@ struct PolicyStep {
     int64_t rows, agents, time; /* `time` is the step where `step` is null */
 };
 
-template <class Value, int COUNT>
-struct alignas(COUNT * sizeof(Value)) Span {
-    Value at[COUNT];
-};
-
 /* Where a thread stands: the parts of a product that are its own (mma.h). Of every column of eight agents it has agents
  * 2 * place and 2 * place + 1, and of every gate one unit. */
 struct Stand {
@@ -69,9 +64,8 @@ struct Stand {
 
 constexpr DEVICE_FN int padded(int width) { return (width + 15) / 16 * 16; }
 
-/* The first word of agent `n` where rows have `width` numbers: so far apart that neither lanes that load four words of a row
- * nor lanes that store one meet in a bank of the block's memory. */
-constexpr DEVICE_FN int place_of(int n, int width) { return n * (padded(width) | 16) + n / 2 * 8; }
+/* The first word of agent `n` where rows have `width` numbers. */
+constexpr DEVICE_FN int place_of(int n, int width) { return column(n, padded(width)); }
 
 constexpr DEVICE_FN int larger(int one, int other) { return one > other ? one : other; }
 
@@ -179,7 +173,8 @@ struct Sums {
 #pragma unroll
             for (int column = 0; column < COLUMNS; column++) {
                 const int at = place_of(8 * column + me.group, WIDTH) + 16 * step + 4 * me.place;
-                const Span<uint32_t, 4> numbers = *reinterpret_cast<const Span<uint32_t, 4> *>(rows + at);
+                Span<uint32_t, 4> numbers;
+                load(numbers, rows + at);
 #pragma unroll
                 for (int product = 0; product < 2; product++) {
 #pragma unroll

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from torch import Tensor
 
+from engine.device_graph import GraphedCall
 from engine.lstm import LSTM
 from engine.mingru import MinGRU
 
@@ -55,3 +57,27 @@ def closeness(found: Tensor | Sequence[Tensor], expected: Tensor | Sequence[Tens
     if isinstance(found, Tensor) and isinstance(expected, Tensor):
         return float((found.float() - expected).norm() / expected.norm())
     return max(closeness(one, two) for one, two in zip(found, expected, strict=True))
+
+
+def assert_a_graph_holds(core: Core, inputs: Tensor, state: Tensor, resets: Tensor, autocast: bool) -> None:
+    """Recorded as a graph the core goes through segments and back as it does without, also when they have changed."""
+    kept: list[Tensor] = []
+
+    def work() -> None:
+        outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
+        results = [outputs.float(), *gradients]
+        if not kept:
+            kept.extend(torch.zeros_like(each) for each in results)
+        for to, each in zip(kept, results, strict=True):
+            to.copy_(each)
+
+    call = GraphedCall(work, "unroll", inputs.device, pytest.fail)
+    for _ in range(3):
+        call()
+    assert call.recorded
+    inputs.copy_(inputs.flip(0))
+    resets.copy_(resets.flip(1))
+    call()
+    outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
+    torch.testing.assert_close(kept[0], outputs.float())
+    assert closeness(kept[1:], gradients) <= 1e-5

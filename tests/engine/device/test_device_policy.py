@@ -18,6 +18,7 @@ from engine.lstm import LSTM
 from engine.mingru import MinGRU
 from engine.policy import Policy
 from tests.engine.device.host_device import host_program
+from tests.engine.device.scan_cases import to_tf32
 
 Shape = tuple[str, int, int, int, int, int]
 DEVICES = [pytest.param("cpu", id="host"), pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -73,15 +74,8 @@ def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return one
 
 
-def to_tf32(values: Tensor) -> Tensor:
-    """To the nearest number with ten bits of mantissa, by arithmetic."""
-    mantissa, exponent = torch.frexp(values.double())
-    scaled = mantissa * 2**11
-    return torch.ldexp((scaled.abs() + 0.5).floor() * scaled.sign(), exponent - 11)
-
-
 def product(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return functional.linear(to_tf32(inputs), to_tf32(weight), bias.double())
+    return functional.linear(to_tf32(inputs.double()), to_tf32(weight.double()), bias.double())
 
 
 def slow_step(policy: Policy, observations: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.device_graph import GraphedCall
 from engine.device_recurrence import Recurrence, recurrence
 from engine.profile import Profile
 from engine.trainer import Trainer
@@ -14,6 +13,7 @@ from tests.engine.device.recurrent_cases import (
     CORES,
     SHAPES,
     Core,
+    assert_a_graph_holds,
     closeness,
     make_core,
     outputs_and_gradients,
@@ -68,27 +68,7 @@ def test_bfloat16_is_as_near_to_float32_as_torchs_own_autocast(kernels: Recurren
 def test_a_graph_holds_forward_and_backward(kernels: Recurrence, kind: type[Core], autocast: bool) -> None:
     core = make_core(kind, 32, 2, "cuda")
     core.kernels = kernels
-    inputs, state, resets = segments(core, 16, 40, 32, "cuda")
-    kept: list[torch.Tensor] = []
-
-    def work() -> None:
-        outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
-        results = [outputs.float(), *gradients]
-        if not kept:
-            kept.extend(torch.zeros_like(each) for each in results)
-        for to, each in zip(kept, results, strict=True):
-            to.copy_(each)
-
-    call = GraphedCall(work, "unroll", DEVICE, pytest.fail)
-    for _ in range(3):
-        call()
-    assert call.recorded
-    inputs.copy_(inputs.flip(0))
-    resets.copy_(resets.flip(1))
-    call()
-    outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
-    torch.testing.assert_close(kept[0], outputs.float())
-    assert closeness(kept[1:], gradients) <= 1e-5
+    assert_a_graph_holds(core, *segments(core, 16, 40, 32, "cuda"), autocast)
 
 
 @pytest.mark.parametrize("kind", CORES)

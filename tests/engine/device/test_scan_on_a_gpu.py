@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from engine import lstm
-from engine.device_graph import GraphedCall
 from engine.device_recurrence import Recurrence, recurrence
 from engine.device_scan import HIDDEN, LstmScan, lstm_scans
 from engine.device_unroll import product_type
 from engine.profile import Profile
 from engine.trainer import Trainer
 from tests.engine.conftest import TINY
-from tests.engine.device.recurrent_cases import closeness, outputs_and_gradients, segments
+from tests.engine.device.recurrent_cases import assert_a_graph_holds, closeness, outputs_and_gradients, segments
 from tests.engine.device.scan_cases import SHAPES, RoundedLSTM, tame_lstm
 
 pytestmark = pytest.mark.gpu
@@ -97,27 +96,7 @@ def test_a_graph_holds_forward_and_backward(
 ) -> None:
     core = tame_lstm(32, 2, "cuda")
     core.kernels, core.scans = kernels, scans[32]
-    inputs, state, resets = segments(core, 16, 40, 32, "cuda")
-    kept: list[torch.Tensor] = []
-
-    def work() -> None:
-        outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
-        results = [outputs.float(), *gradients]
-        if not kept:
-            kept.extend(torch.zeros_like(each) for each in results)
-        for to, each in zip(kept, results, strict=True):
-            to.copy_(each)
-
-    call = GraphedCall(work, "unroll", DEVICE, pytest.fail)
-    for _ in range(3):
-        call()
-    assert call.recorded
-    inputs.copy_(inputs.flip(0))
-    resets.copy_(resets.flip(1))
-    call()
-    outputs, gradients = outputs_and_gradients(core, inputs, state, resets, autocast)
-    torch.testing.assert_close(kept[0], outputs.float())
-    assert closeness(kept[1:], gradients) <= 1e-5
+    assert_a_graph_holds(core, *segments(core, 16, 40, 32, "cuda"), autocast)
 
 
 def test_a_run_learns_the_same_where_products_may_be_rounded(monkeypatch: pytest.MonkeyPatch) -> None:
