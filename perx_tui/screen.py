@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -14,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from perx_tui.errors import ForcedExit
+from perx_tui.terminal import terminal_size
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
 _LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -51,7 +51,7 @@ class Screen:
 
     def size(self) -> tuple[int, int]:
         """Columns and lines of the terminal now."""
-        return shutil.get_terminal_size()
+        return terminal_size()
 
     def paint(self, lines: list[str]) -> None:
         """Show `lines` from the top, as many as fit. A line may hold colour sequences and must not exceed the width."""

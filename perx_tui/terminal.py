@@ -35,10 +35,26 @@ def obstacle(smallest: tuple[int, int] | None = SMALLEST) -> str | None:
         return f"the terminal type is '{term}' (environment variable TERM)"
     if not _can_move(term):
         return f"the terminal type '{term}' is not known here (try TERM=xterm-256color)"
-    columns, rows = shutil.get_terminal_size()
+    columns, rows = terminal_size()
     if smallest is not None and (columns < smallest[0] or rows < smallest[1]):
         return f"the terminal is {columns}x{rows}, the screen needs {smallest[0]}x{smallest[1]}"
     return None
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and rows of the terminal now.
+
+    The terminal is asked first: COLUMNS and LINES, which standard tools trust more, hold what it had when they were
+    exported, as by `docker exec -e COLUMNS=...`, and know of no resize. They count where it gives no size.
+    """
+    for stream in (sys.__stdout__, sys.__stdin__, sys.__stderr__):
+        try:
+            columns, rows = os.get_terminal_size(stream.fileno()) if stream is not None else (0, 0)
+        except (OSError, ValueError):
+            continue
+        if columns > 0 and rows > 0:
+            return columns, rows
+    return shutil.get_terminal_size()
 
 
 def is_terminal(stream: TextIO | None) -> bool:

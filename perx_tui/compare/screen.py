@@ -19,6 +19,7 @@ from engine import Comparison, EngineError, RunMetrics, compare_runs, group_runs
 from perx_tui.compare.panels import Curves, Footer, Header, Showing, Table
 from perx_tui.compare.wording import Axis
 from perx_tui.output import FINISHED, INTERRUPTED, TERMINATED, say
+from perx_tui.tui.driver import TerminalDriver
 from perx_tui.tui.terminal import guarded
 from perx_tui.tui.theme import DARK, THEMES, Palette
 
@@ -48,6 +49,7 @@ def show(paths: Sequence[Path], groups: Groups, metric: str, x: Axis, threshold:
     """Show the comparison of `groups`, read from `paths`, until the person leaves; the exit code."""
     with guarded():
         app = CompareApp(paths, groups, metric, x, threshold)
+        app.driver_class = TerminalDriver
         code = app.run()
     if app.return_code:
         say("the screen failed; the same comparison as tables: --headless")

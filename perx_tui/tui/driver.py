@@ -1,5 +1,5 @@
-"""Textual's terminal driver, mended for a process that is stopped and continued, for a size that comes back, and for
-Esc."""
+"""Textual's terminal driver, mended for a process that is stopped and continued, for sizes that come back or were
+exported once, and for Esc."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 from textual.message import Message
+
+from perx_tui.terminal import terminal_size
 
 if TYPE_CHECKING:
     from perx_tui.tui.painting import Painter
@@ -93,6 +95,9 @@ class TerminalDriver(LinuxDriver):
                     wait = _IDLE_SECONDS
                 for message in parser.tick():
                     self.process_message(message)
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        return terminal_size()
 
     def _after_resize(self, loop: asyncio.AbstractEventLoop, tell: Any) -> None:
         """Let Textual look at the size, at once or, where it has just done so, soon."""

@@ -19,6 +19,9 @@ from typing import Self
 
 import pyte
 
+OF_ANOTHER_TERMINAL = {"COLUMNS": "70", "LINES": "20"}
+"""A size that was exported somewhere else: no screen may believe it."""
+
 
 class PseudoTerminal:
     """Context that runs `command` on a terminal of `columns` x `lines`; at its end the program is gone."""
@@ -129,5 +132,4 @@ class PseudoTerminal:
 
 def _on_a_terminal(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment with a good terminal in it, whose size the terminal tells and not a variable."""
-    others = {key: value for key, value in environment.items() if key not in ("COLUMNS", "LINES")}
-    return {**others, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    return {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **OF_ANOTHER_TERMINAL}

@@ -21,6 +21,10 @@ import pyte
 ROOT = Path(__file__).resolve().parents[3]
 
 
+OF_ANOTHER_TERMINAL = {"COLUMNS": "70", "LINES": "20"}
+"""A size that was exported somewhere else: no screen may believe it."""
+
+
 class Terminal:
     """Runs `python argv` with a controlling terminal of the given size. Use as a context manager."""
 
@@ -38,7 +42,14 @@ class Terminal:
             stderr=slave,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env=os.environ | {"TERM": "xterm-256color", "PYTHONPATH": path, "COLORTERM": "truecolor"} | environment,
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "PYTHONPATH": path,
+                **OF_ANOTHER_TERMINAL,
+                **environment,
+            },
         )
         os.close(slave)
 
