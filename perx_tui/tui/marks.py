@@ -46,8 +46,10 @@ def trend(values: Sequence[float], width: int) -> str:
     if not shown:
         return " " * max(0, width)
     low, high = min(shown), max(shown)
-    scale = 6 / (high - low) if high > low else 0.0
-    return "".join(_EIGHTHS_UP[1 + round((value - low) * scale)] for value in shown).rjust(width)
+    # Halves of numbers differ by no more than a number can hold.
+    span = high / 2 - low / 2
+    shares = [(value / 2 - low / 2) / span if span > 0 else 0.0 for value in shown]
+    return "".join(_EIGHTHS_UP[1 + round(6 * share)] for share in shares).rjust(width)
 
 
 def area(values: Sequence[float], width: int, height: int, high: float) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perx_tui.tui import marks
@@ -35,6 +35,7 @@ def test_a_gauge_is_full_only_when_everything_is_done(share: float, width: int) 
 
 
 @given(st.lists(ANY, max_size=50), st.integers(0, 20))
+@example([1.7976931348623157e308, -1.7976931348623157e308, 0.0], 3)
 def test_a_trend_keeps_its_width(values: list[float], width: int) -> None:
     assert len(marks.trend(values, width)) == width
 
