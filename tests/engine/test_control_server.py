@@ -276,6 +276,7 @@ def test_no_bytes_disturb_the_server(server: ControlServer, tmp_path: Path, part
     other.close()
 
 
+@pytest.mark.alone
 def test_a_viewer_that_does_not_read_is_dropped_and_disturbs_nobody(
     session: FakeSession, server: ControlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +344,7 @@ def test_another_user_is_refused_whatever_the_files_modes_are(server: ControlSer
     assert json.loads(refused.stdout)["text"] == "this run belongs to another user"
 
 
+@pytest.mark.alone
 def test_viewers_can_read_how_the_run_ended(session: FakeSession, server: ControlServer, client: Client) -> None:
     assert client.ask("hello")["ok"]
     session.now = dataclasses.replace(session.now, sequence=9, state="finished")

@@ -123,6 +123,7 @@ def test_a_viewer_comes_back_after_its_connection_was_cut(make_session: Make, at
     assert [row["iteration"] for row in remote.history()] == list(range(1, len(remote.history()) + 1))
 
 
+@pytest.mark.alone
 def test_nothing_blocks_when_nobody_answers(tmp_path: Path) -> None:
     """run.json names a process that lives, this one, and nobody listens: looks and commands return at once."""
     profile = tiny_profile()

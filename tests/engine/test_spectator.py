@@ -189,6 +189,7 @@ def test_weights_are_copied_once_a_second_at_most_and_only_while_somebody_watche
     assert not audience.spectator.due
 
 
+@pytest.mark.alone
 def test_the_game_has_the_speed_that_it_was_given(audience: Audience) -> None:
     audience.spectator.wish("me", True)
     audience.spectator.direct("speed", 40.0)

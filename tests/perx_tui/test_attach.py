@@ -143,6 +143,7 @@ def test_a_detached_start_that_fails_says_why_and_with_which_code(folder: Path) 
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.alone
 def test_a_hung_up_run_saves_a_checkpoint_as_its_profile_says_and_no_thread_spins(folder: Path) -> None:
     """Paused over the socket, the process that lost its terminal takes less than a twentieth of a core."""
     (folder / "tiny.toml").write_text(ENDLESS + 'on_hangup = "checkpoint"\n')

@@ -21,6 +21,8 @@ LONG = (
     "--set", "train.update_epochs=80", "--set", "policy.hidden=128",
 )  # fmt: skip
 """An iteration that takes half a minute and more, nearly all of it in minibatches of milliseconds."""
+ORDINARY = ("--set", "env.agents=128", "--set", "train.horizon=64", "--set", "train.minibatch=2048")
+"""An iteration of a tenth of a second: what is recorded of each costs next to nothing, as it does for users."""
 
 
 @pytest.fixture
@@ -88,6 +90,7 @@ def test_an_iteration_that_takes_long_does_not_hold_up_the_end(folder: Path) -> 
     assert checkpoint.manifest["owed_segments"] > 128, "more than a whole pass over the segments"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("options", [(), ("--headless",)], ids=["screen", "headless"])
 def test_a_second_signal_ends_it_at_once(folder: Path, options: tuple[str, ...]) -> None:
     """In the middle of an iteration that would still take long, without a checkpoint, the terminal as it was."""
@@ -120,11 +123,12 @@ def busy(pid: int) -> dict[int, float]:
     return used
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux tells the time of each thread")
 def test_a_closed_terminal_costs_neither_steps_nor_a_core(folder: Path) -> None:
     """Steps go on within a second; but for the one that trains no thread is busy; attach has the whole history."""
     run = folder / "runs" / "run"
-    with run_on_terminal(folder) as terminal:
+    with run_on_terminal(folder, *ORDINARY) as terminal:
         terminal.wait_for(lambda: steps(run) > 0)
         terminal.wait_for("running")
         before = steps(run)

@@ -118,6 +118,7 @@ def test_what_was_noted_of_a_horizon_that_was_given_up_is_forgotten(
     compare(grouped, plain)
 
 
+@pytest.mark.alone
 def test_a_pause_is_no_part_of_the_time_and_comes_between_steps(make_grouped: MakeGrouped) -> None:
     """One gate a step, as in the plain collector, and the phases add up to the time without the pause."""
     trainer, lanes = make_grouped("env.agents=8", groups=2)
