@@ -20,19 +20,19 @@ from engine.scalars import Scalar
 MOST_SEGMENTS = 1 << 16
 """Segments that one block draws from: with more torch's launches are the faster way."""
 MOST_COLUMNS = 12
-"""Arrays that a launch gathers from (MOST_COLUMNS in minibatch.h)."""
+"""Arrays that a launch gathers from (MOST_COLUMNS in gather.h)."""
 MOMENTS_CHUNK = 2048
-"""Numbers whose mean and deviation a block finds (MOMENTS_CHUNK in minibatch.h)."""
+"""Numbers whose mean and deviation a block finds (MOMENTS_CHUNK in advantages.h)."""
 METRIC_SEGMENTS = 32
-"""Segments whose metric a block finds (METRIC_SEGMENTS in minibatch.h)."""
+"""Segments whose metric a block finds (METRIC_SEGMENTS in draw.h)."""
 METRICS = ("sum", "max", "mean", "eta")
 """Their numbers there."""
 UNITS = 1024
-"""Units that a block copies (UNITS_A_BLOCK in minibatch.h)."""
+"""Units that a block copies (UNITS_A_BLOCK in gather.h)."""
 
 
 class Metric(ctypes.Structure):
-    """The struct of this name in minibatch.h; so with those below."""
+    """The struct of this name in draw.h, gather.h or advantages.h; so with those below."""
 
     _fields_ = [*layout("advantages masks metric", "steps segments kind"), ("eta", ctypes.c_double)]
 
@@ -89,12 +89,12 @@ def minibatch_program() -> DeviceProgram:
     """The kernels as a program for the run-time compiler."""
     structs: list[type[ctypes.Structure]] = [*ARGUMENTS.values(), Column]
     sizes = {arguments.__name__: ctypes.sizeof(arguments) for arguments in structs}
-    return kernel_program("minibatch.h", ARGUMENTS, sizes)
+    return kernel_program("minibatch.h", ARGUMENTS, sizes, "draw.h", "gather.h", "advantages.h")
 
 
 class MinibatchKernels:
     """The kernels of `minibatch_program`, launched on torch's current stream. Tensors are on the device and of the
-    types and shapes that minibatch.h gives them."""
+    types and shapes that its headers give them."""
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher

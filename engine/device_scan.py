@@ -146,21 +146,21 @@ def _aligned(tensor: Tensor) -> Tensor:
 
 
 def lstm_scans(
-    device: torch.device, hidden: int, warn: Callable[[str], None] = lambda text: None
+    device: torch.device, hidden: int, real: torch.dtype, warn: Callable[[str], None] = lambda text: None
 ) -> dict[torch.dtype, LstmScan]:
-    """The kernels for an LSTM of `hidden` units on a CUDA device, by the type of its products, as far as they can be
-    had; of the others `warn` hears why not."""
-    found = {}
-    for real in NUMBERS if hidden in HIDDEN else ():
-        words = {torch.float32: "TF32", torch.bfloat16: "bfloat16"}[real]
-        scan = load_kernels(
-            scan_program(hidden, real),
-            device,
-            lambda launcher: LstmScan(launcher, hidden),
-            LstmScan.try_all,
-            f"the LSTM's whole segment in {words}",
-            warn,
-        )
-        if scan is not None:
-            found[real] = scan
-    return found
+    """The kernels for an LSTM of `hidden` units on a CUDA device by the type `real` of its products; empty where there
+    are none, and where they cannot be had `warn` hears why.
+
+    Products in float32 that must not be rounded have none.
+    """
+    if hidden not in HIDDEN or (real == torch.float32 and not torch.backends.cuda.matmul.allow_tf32):
+        return {}
+    scan = load_kernels(
+        scan_program(hidden, real),
+        device,
+        lambda launcher: LstmScan(launcher, hidden),
+        LstmScan.try_all,
+        f"the LSTM's whole segment in {'TF32' if real == torch.float32 else 'bfloat16'}",
+        warn,
+    )
+    return {} if scan is None else {real: scan}

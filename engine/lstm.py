@@ -37,7 +37,7 @@ class LSTM(nn.Module):
         self.kernels: Recurrence | None = None
         """Those of the GPU that the parameters are on, once `Policy.use_fused` has made them."""
         self.scans: Mapping[torch.dtype, LstmScan] = {}
-        """Those that take a whole segment at once there, by the type of the products."""
+        """That which takes a whole segment at once there, by the type of the products that it makes."""
         for layer in range(layers):
             self.register_parameter(f"weight_ih_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))
             self.register_parameter(f"weight_hh_l{layer}", nn.Parameter(torch.empty(4 * hidden, hidden)))

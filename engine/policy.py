@@ -59,9 +59,14 @@ class Policy(nn.Module):
                     parameter, gain=self.core.gain if name.startswith("core") else 2**0.5, generator=generator
                 )
 
-    def use_fused(self, fused: bool, warn: Callable[[str], None] = lambda text: None) -> None:
-        """Fused kernels where the parameters are, or plain torch operations everywhere. `warn` hears why a GPU has no
-        kernels; torch operations then do their work there."""
+    def use_fused(
+        self, fused: bool, warn: Callable[[str], None] = lambda text: None, products: torch.dtype = torch.float32
+    ) -> None:
+        """Fused kernels where the parameters are, or plain torch operations everywhere.
+
+        `products` is the type of the matrix products that it learns with. `warn` hears why a GPU has no kernels; torch
+        operations then do their work there.
+        """
         self.core.fused = fused
         device = self.encoder.weight.device
         on_gpu = fused and device.type == "cuda"
@@ -70,7 +75,7 @@ class Policy(nn.Module):
         if not isinstance(self.core, FeedForward):
             self.core.kernels = recurrence(device, warn) if on_gpu else None
         if isinstance(self.core, LSTM):
-            self.core.scans = lstm_scans(device, self.hidden, warn) if self.core.kernels else {}
+            self.core.scans = lstm_scans(device, self.hidden, products, warn) if self.core.kernels else {}
         self.whole_step = None
         if self.kernels is not None and torch.backends.cuda.matmul.allow_tf32:
             parameters = [each for part in (self.encoder, self.heads, self.core) for each in part.parameters()]

@@ -85,7 +85,8 @@ class Trainer:
         self.draw_generator = torch.Generator(device).manual_seed(train.seed + 1)
         state = self.policy.initial_state(env.agents, device)
         self.buffer = RolloutBuffer(train.horizon, env.agents, spec.observation_size, state, device)
-        self.policy.use_fused(train.fused, warn)
+        half = train.precision == "bfloat16"
+        self.policy.use_fused(train.fused, warn, torch.bfloat16 if half else torch.float32)
         self.collector = make_collector(
             profile, self.batch, self.policy, self.buffer, self.action_generator, self.workers, warn
         )
@@ -103,7 +104,6 @@ class Trainer:
         )
         self.guard = Guard(self.optimizer.weights().items(), lambda: self.profile.run.on_nan, left_out)
         kernels = learning_kernels(device, warn) if train.fused and not on_cpu else LearningKernels()
-        half = train.precision == "bfloat16"
         self.learner = Learner(self.policy, self.optimizer, self.workers, autocast=half, kernels=kernels)
         self.sampler = SegmentSampler(env.agents, self.draw_generator, device, kernels.minibatch)
         self.recorded = None if on_cpu or not train.graphs else DeviceUpdate(self.learner, self.sampler, device, warn)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import device_kernels, policy
+from engine import device_kernels, device_scan, policy
 from engine import device_program as edge
 from engine.device_scan import ARGUMENTS, HIDDEN, LstmScan, lstm_scans, scan_program
 from engine.errors import DeviceError
@@ -246,21 +246,37 @@ class TestChoice:
         with pytest.raises(AttributeError, match="NoSteps"):
             outputs_and_gradients(core, *case, autocast=True)
 
-    def test_a_gpu_that_cannot_run_them_is_told_once_for_each_type(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_gpu_that_cannot_run_them_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(edge, "load_compiler", object)
         monkeypatch.setattr(edge, "Compiler", lambda library: library)
         monkeypatch.setattr(edge.ctypes, "CDLL", lambda name: name)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
         heard: list[str] = []
-        assert lstm_scans(CUDA, 128, heard.append) == {}
-        assert heard == [
-            f"the LSTM's whole segment in {words} runs without kernels of its own, which is slower: lstm_scan.cu needs "
-            "a GPU of compute capability 8.0 or newer, this one has 7.5"
-            for words in ("TF32", "bfloat16")
-        ]
-        heard.clear()
-        assert lstm_scans(CUDA, 96, heard.append) == {}
-        assert heard == []
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+        for real, words in ((torch.float32, "TF32"), (torch.bfloat16, "bfloat16")):
+            heard.clear()
+            assert lstm_scans(CUDA, 128, real, heard.append) == {}
+            assert heard == [
+                f"the LSTM's whole segment in {words} runs without kernels of its own, which is slower: lstm_scan.cu "
+                "needs a GPU of compute capability 8.0 or newer, this one has 7.5"
+            ]
+
+    def test_nothing_is_compiled_that_would_not_be_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither for a size without kernels nor for float32 that must not be rounded."""
+        asked: list[object] = []
+
+        def load(program: object, *given: object) -> object:
+            asked.append(program)
+            return program
+
+        monkeypatch.setattr(device_scan, "load_kernels", load)
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+        assert lstm_scans(CUDA, 96, torch.bfloat16) == lstm_scans(CUDA, 128, torch.float32) == {}
+        assert asked == []
+        assert list(lstm_scans(CUDA, 128, torch.bfloat16)) == [torch.bfloat16]
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+        assert list(lstm_scans(CUDA, 64, torch.float32)) == [torch.float32]
+        assert asked == [scan_program(128, torch.bfloat16), scan_program(64, torch.float32)]
 
     def test_memory_that_a_block_is_not_granted_is_an_error(self, make_scans: Callable[[int], Scans]) -> None:
         """As much as small cards have: with bfloat16 it is enough."""
@@ -297,7 +313,8 @@ class TestChoice:
             return Listener()
 
         monkeypatch.setattr(device_kernels, "load_program", load)
-        assert set(lstm_scans(CUDA, 64, pytest.fail)) == set(REALS)
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+        assert [real for products in REALS for real in lstm_scans(CUDA, 64, products, pytest.fail)] == REALS
         assert tried == [(name, 1, 0, 0) for name in ARGUMENTS] * 2
         for scan in make_scans(64).values():
             before = number(scan, "host_launches").value
@@ -335,11 +352,11 @@ class TestChoice:
     def test_an_lstm_gets_those_of_the_gpu_that_it_is_on(
         self, monkeypatch: pytest.MonkeyPatch, name: str, on_gpu: bool
     ) -> None:
-        asked: list[tuple[torch.device, int]] = []
+        asked: list[tuple[torch.device, int, torch.dtype]] = []
         found: dict[torch.dtype, LstmScan] = {}
 
-        def give(device: torch.device, hidden: int, warn: object) -> Mapping[torch.dtype, LstmScan]:
-            asked.append((device, hidden))
+        def give(device: torch.device, hidden: int, real: torch.dtype, warn: object) -> Mapping[torch.dtype, LstmScan]:
+            asked.append((device, hidden, real))
             return found
 
         class Encoder(torch.nn.Module):
@@ -351,8 +368,8 @@ class TestChoice:
         monkeypatch.setattr(policy, "lstm_scans", give)
         made = Policy(4, 2, core=name, hidden=32)
         made.encoder = Encoder()  # type: ignore[assignment]
-        made.use_fused(True)
-        assert asked == ([(CUDA, 32)] if name == "lstm" and on_gpu else [])
+        made.use_fused(True, products=torch.bfloat16)
+        assert asked == ([(CUDA, 32, torch.bfloat16)] if name == "lstm" and on_gpu else [])
         if asked:
             assert made.core.scans is found  # type: ignore[union-attr]
             made.use_fused(False)

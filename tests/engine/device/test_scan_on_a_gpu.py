@@ -7,7 +7,7 @@ import torch
 
 from engine import lstm
 from engine.device_recurrence import Recurrence, recurrence
-from engine.device_scan import HIDDEN, LstmScan, lstm_scans
+from engine.device_scan import HIDDEN, NUMBERS, LstmScan, lstm_scans
 from engine.device_unroll import product_type
 from engine.profile import Profile
 from engine.trainer import Trainer
@@ -36,8 +36,17 @@ def kernels() -> Recurrence:
 
 @pytest.fixture(scope="module")
 def scans() -> dict[int, Scans]:
-    found = {hidden: lstm_scans(DEVICE, hidden, pytest.fail) for hidden in HIDDEN}
-    assert all(set(each) == {torch.float32, torch.bfloat16} for each in found.values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+        found = {
+            hidden: {
+                real: scan
+                for products in NUMBERS
+                for real, scan in lstm_scans(DEVICE, hidden, products, pytest.fail).items()
+            }
+            for hidden in HIDDEN
+        }
+    assert all(set(each) == set(NUMBERS) for each in found.values())
     return found
 
 
