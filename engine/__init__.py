@@ -26,7 +26,7 @@ from engine.comparison import (
 from engine.errors import CheckpointError, DeviceError, EngineError, ProfileError, RunError
 from engine.health import Check, check_machine
 from engine.metric_catalogue import METRIC_CATALOGUE, MetricInfo, explain_metric
-from engine.profile import FieldInfo, Profile, shipped_profiles
+from engine.profile import FieldInfo, Profile, environment_fields, shipped_profiles
 from engine.remote import RemoteSession
 from engine.run_catalogue import RunCatalogue
 from engine.run_folder import RunFolder
@@ -110,6 +110,7 @@ __all__ = [
     "check_machine",
     "compare_groups",
     "compare_runs",
+    "environment_fields",
     "experiment_changes",
     "explain_metric",
     "group_runs",

@@ -46,6 +46,11 @@ def _scaled(value: float, base: float, units: tuple[str, ...]) -> tuple[str, str
     return ("-" if value < 0 and float(digits) else "") + digits, units[unit]
 
 
+def setting(value: object) -> str:
+    """A setting's value as a profile has it: True -> "true"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def count(value: float | None) -> str:
     """A number of things, at most 5 characters (6 below zero): 8_192_000 -> "8.19M", 999 -> "999"."""
     special = _special(value)

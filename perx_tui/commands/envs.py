@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from perx_tui import format as spell
 from perx_tui.cli import suggestion
 from perx_tui.errors import UsageError
 from perx_tui.output import FINISHED, emit
@@ -16,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from engine import ENVIRONMENTS
+    from engine import ENVIRONMENTS, environment_fields
 
     name = arguments.environment
     if name is None:
@@ -47,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         print_table(
-            ("key", "default", "from", "to", "unit", "what it is"),
+            ("key", "default", "unit", "range", "what it does"),
             (
-                (f"env.config.{each.name}", f"{each.default}", f"{each.low}", f"{each.high}", each.unit, each.help)
-                for each in settings
+                (field.key, spell.setting(field.default), field.unit, field.range, field.help)
+                for field in environment_fields(name)
             ),
-            right=("default", "from", "to"),
+            right=("default",),
         )
     return FINISHED

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perx_tui import format as spell
 from perx_tui.output import FINISHED, emit
 from perx_tui.tables import print_table
 
@@ -70,13 +71,9 @@ def _explain(profile: Profile, as_json: bool) -> int:
     print_table(
         ("key", "value", "unit", "range", "live", "what it does"),
         (
-            (field.key, _value(field.value), field.unit, field.range, "live" if field.live else "", field.help)
+            (field.key, spell.setting(field.value), field.unit, field.range, "live" if field.live else "", field.help)
             for field in fields
         ),
         right=("value",),
     )
     return FINISHED
-
-
-def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

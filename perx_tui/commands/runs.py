@@ -15,6 +15,8 @@ from perx_tui.output import FINISHED, PROGRAM, emit, say
 from perx_tui.tables import print_table
 
 COLUMNS = ("run", "state", "steps", "of", "score", "steps/s", "on disk", "profile", "seed", "started")
+SPARE = ("on disk", "seed", "started", "of", "steps/s", "profile")
+"""What a narrow terminal goes without first."""
 NUMBERS = ("steps", "of", "score", "steps/s", "on disk", "seed")
 
 
@@ -90,6 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
             for each in runs
         ),
         right=NUMBERS,
+        spare=SPARE,
     )
     return FINISHED
 

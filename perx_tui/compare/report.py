@@ -12,6 +12,9 @@ from perx_tui.tables import print_table
 if TYPE_CHECKING:
     from engine import Comparison
 
+SPARE = ("steps/s", "time to it")
+"""What a narrow terminal goes without first."""
+
 
 def print_comparison(comparison: Comparison) -> None:
     """The groups, their differences from the first, and what should be known about them (on standard error)."""
@@ -52,7 +55,7 @@ def _print_groups(comparison: Comparison) -> None:
                 spell.duration(group.threshold.seconds.value),
             ]
         rows.append(row)
-    print_table(columns, rows, right=[column for column in columns if column != "group"])
+    print_table(columns, rows, right=[column for column in columns if column != "group"], spare=SPARE)
 
 
 def _print_differences(comparison: Comparison) -> None:

@@ -149,5 +149,5 @@ def test_without_a_terminal_or_when_asked_it_is_a_table(folder: Path) -> None:
     ]  # fmt: skip
     with on_terminal(folder, "runs", "--headless", columns=120, lines=30) as terminal:
         assert terminal.wait() == 0
-        assert "near" in terminal.text()
+        assert "steps/s" in terminal.text()
         assert b"\x1b[?1049h" not in terminal.output
