@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.durable import DISK, Disk, reason, replace_file
+from engine.durable import DISK, Disk, reason
 from engine.errors import RunError
 
 Records = list[dict[str, Any]]
@@ -65,20 +65,27 @@ class JsonLinesWriter:
                 self._disk.close(self._descriptor)
             self._descriptor = None
 
-    def keep(self, wanted: Callable[[dict[str, Any]], bool]) -> int:
-        """Rewrite the file, in one step, with the records that are `wanted`; returns how many went."""
-        kept: list[bytes] = []
+    def cut_after(self, wanted: Callable[[dict[str, Any]], bool]) -> int:
+        """Cut off what stands behind the last record that is `wanted`; returns how many records went.
+
+        What that takes grows with what goes, not with the file, and needs no room on the disk.
+        """
         dropped = 0
-        for line, record in _parsed(_read(self.path)):
-            if wanted(record):
-                kept.append(line + b"\n")
-            else:
-                dropped += 1
-        self.close()
         try:
-            replace_file(self._disk, self.path, b"".join(kept))
+            if self._descriptor is None:
+                self._descriptor = self._open()
+            end = size = os.fstat(self._descriptor).st_size
+            for start, line in _backwards(self._descriptor, size):
+                _, record = next(_parsed(line), (b"", None))
+                if record is not None and wanted(record):
+                    break
+                end = start
+                dropped += record is not None
+            if end < size:
+                self._disk.truncate(self._descriptor, end)
+                self._disk.sync(self._descriptor)
         except OSError as error:
-            raise RunError(f"cannot rewrite {self.path.name} in {str(self.path.parent)!r}: {reason(error)}") from error
+            raise RunError(f"cannot cut {self.path.name} in {str(self.path.parent)!r}: {reason(error)}") from error
         return dropped
 
     def _open(self) -> int:
@@ -204,6 +211,20 @@ def _tail(path: Path, span: int) -> tuple[bytes, bool]:
     except OSError:
         return b"", True
     return (data, True) if start == 0 else (data.partition(b"\n")[2], False)
+
+
+def _backwards(descriptor: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """The lines in the first `size` bytes, last first: where each begins, and the line with its end."""
+    start, data = size, b""
+    while start > 0 or data:
+        place = data.rfind(b"\n", 0, max(0, len(data) - 1))
+        if place < 0 and start > 0:
+            more = min(TAIL_BYTES, start)
+            start -= more
+            data = os.pread(descriptor, more, start) + data
+        else:
+            yield start + place + 1, data[place + 1 :]
+            data = data[: place + 1]
 
 
 def _last_line_end(descriptor: int, size: int) -> int:

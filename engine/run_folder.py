@@ -233,7 +233,7 @@ class RunFolder:
             number = record.get("iteration")
             return isinstance(number, int | float) and number <= iteration
 
-        return self._metrics.keep(done)
+        return self._metrics.cut_after(done)
 
     def save_checkpoint(self, step: int, checkpoint: Checkpoint, score: float | None = None, keep: int = 3) -> Path:
         """Save durably and prune: see `CheckpointStore.save`. `sync_lines` belongs before it."""

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import json_lines
 from engine.durable import Disk
 from engine.errors import RunError
 from engine.json_lines import JsonLinesWriter, read_records, read_samples, read_tail
@@ -123,15 +124,42 @@ def test_what_is_no_file_reads_as_empty(path: Path) -> None:
     assert read_tail(path) == []
 
 
-def test_keeping_rewrites_the_file_and_appending_goes_on(path: Path) -> None:
+def test_what_is_cut_off_goes_from_the_end_and_appending_goes_on(path: Path) -> None:
     writer = JsonLinesWriter(path)
     for step in range(5):
         writer.append({"step": step})
-    assert writer.keep(lambda record: record["step"] < 3) == 2
+    assert writer.cut_after(lambda record: record["step"] < 3) == 2
     writer.append({"step": 9})
     writer.close()
     assert [record["step"] for record in read_records(path)] == [0, 1, 2, 9]
     assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 500])
+@pytest.mark.parametrize("kept", [-1, 0, 3, 499])
+def test_what_is_cut_off_is_what_a_slow_reading_leaves_out(path: Path, count: int, kept: int) -> None:
+    """Over several pieces that are read, with lines of other programs and one longer than a piece among them."""
+    lines = [json.dumps({"step": step, "text": "x" * (40_000 if step == 4 else step)}) for step in range(count)]
+    path.write_text("".join(f"{line}\nno record\n" for line in lines))
+    writer = JsonLinesWriter(path)
+    dropped = writer.cut_after(lambda record: record["step"] <= kept)
+    writer.close()
+    left = [record["step"] for record in read_records(path)]
+    assert left == [step for step in range(count) if step <= kept]
+    assert dropped == count - len(left)
+
+
+def test_a_cut_reads_no_more_than_goes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = JsonLinesWriter(path)
+    for step in range(5000):
+        writer.append({"step": step})
+    parsed: list[bytes] = []
+    whole = json_lines._parsed
+    monkeypatch.setattr(json_lines, "_parsed", lambda data: parsed.append(data) or whole(data))
+    before = path.stat().st_size
+    assert writer.cut_after(lambda record: record["step"] <= 4997) == 2
+    assert len(parsed) == 3
+    assert before - path.stat().st_size == len('{"step":4998}\n') * 2
 
 
 def test_what_cannot_be_written_is_a_run_error(path: Path) -> None:
