@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from perx_tui.errors import ForcedExit
 
+ECHO_SECONDS = 0.1
+"""A second signal that comes sooner is the first one's echo: nobody presses a key twice in this time."""
+
 
 class StopSignals:
     """Context in which SIGINT and SIGTERM call `ask` once; a second one raises ForcedExit in the main thread.
+
+    One that comes at the heels of the first is no second thought: `timeout` and service managers signal a process, and
+    then its group with the process in it.
 
     SIGUSR1 calls `save`. SIGHUP, the terminal going away, ends nothing: `hung_up` is called, and training goes on
     without a reader. A signal that whoever started this
@@ -26,6 +33,7 @@ class StopSignals:
         hung_up: Callable[[], object] = lambda: None,
     ) -> None:
         self.received: int | None = None
+        self._first = 0.0
         self._ask, self._save, self._hung_up = ask, save, hung_up
         self._previous: dict[int, Any] = {}
 
@@ -50,7 +58,10 @@ class StopSignals:
 
     def _stop(self, signum: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            raise ForcedExit(signum)
+            if time.monotonic() - self._first >= ECHO_SECONDS:
+                raise ForcedExit(signum)
+            return
+        self._first = time.monotonic()
         self.received = signum
         start(self._ask)
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from engine import RemoteSession, RunFolder
+from perx_tui.signals import ECHO_SECONDS
 
 from .program import ENDLESS, checkpoints, eventually, metrics, on_terminal, record, steps
 from .pseudo_terminal import PseudoTerminal
@@ -104,6 +105,7 @@ def test_a_second_signal_ends_it_at_once(folder: Path, options: tuple[str, ...])
         terminal.wait_for(lambda: viewer.snapshot().stage.startswith("train"))
         terminal.send(signal.SIGTERM)
         terminal.wait_for(lambda: b"the checkpoint is being written" in terminal.output)
+        time.sleep(ECHO_SECONDS)
         terminal.send(signal.SIGINT)
         sent = time.monotonic()
         assert terminal.wait() == 130
