@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -20,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.comparison import Comparison, compare_groups
+from engine.comparison import Comparison, compare_groups, experiment_changes
 from engine.errors import EngineError, ProfileError, RunError
 from engine.profile import Profile
 from engine.profile.reading import SUFFIX, parse, read
@@ -125,6 +126,12 @@ class Study:
                 except ProfileError as error:
                     where = f"{label}: task {task.name!r}, variant {variant.name!r}: "
                     problems += [where + problem for problem in error.problems]
+        names = Counter(run.name for run in runs)
+        if twice := [name for name, count in names.items() if count > 1]:
+            problems.append(
+                f"{label}: {names[twice[0]]} runs would be called {twice[0]}, after task, variant and seed; rename a "
+                "[[task]] or a [[variant]]"
+            )
         if problems:
             raise ProfileError(problems[:20])
         return cls(path.name.removesuffix(SUFFIX), parts.study, parts.task, parts.variant, tuple(runs))
@@ -153,16 +160,18 @@ class Study:
         """Trains every run that is not finished, one after another, and yields it when it is.
 
         `tell` hears "begins", "goes on" and "is finished already"; `stopped` is asked twice a second, and when it says
-        so the run under way is stopped with a checkpoint and nothing more begins. EngineError when a run fails.
+        so the run under way is stopped with a checkpoint and nothing more begins. EngineError when a run fails, and
+        before any is trained where one in `folder` cannot be gone on with.
         """
+        for run in self.runs:
+            if (path := folder / run.name).is_dir() and not is_finished(path, run):
+                _require_same(path, run)
         for run in self.runs:
             path = folder / run.name
             if is_finished(path, run):
                 tell(run, "is finished already")
                 continue
-            resume = path if path.is_dir() and _has_checkpoint(path) else None
-            if path.is_dir() and resume is None:
-                raise RunError(f"{printable(str(path))} holds a run without a checkpoint: delete it, then try again")
+            resume = path if path.is_dir() else None
             tell(run, "goes on" if resume else "begins")
             session = TrainingSession(run.profile, runs=folder, name=run.name, resume=resume)
             session.start()
@@ -181,11 +190,30 @@ def is_finished(path: Path, run: StudyRun) -> bool:
     if not path.is_dir() or run_info(path).state != "finished":
         return False
     try:
-        trained = Profile.from_toml(RunFolder.read(path).profile_toml, name=run.profile.name)
-        device = trained.train.device
-        return not trained.changes(run.profile.for_device(device))
+        return not _changes(path, run)
     except EngineError:
         return False
+
+
+def _changes(path: Path, run: StudyRun) -> dict[str, tuple[object, object]]:
+    """The settings that the study gives the run in `path` now and that it has not: key to (value there, value here)."""
+    trained = Profile.from_toml(RunFolder.read(path).profile_toml, name=run.profile.name)
+    return experiment_changes(trained, run.profile.for_device(trained.train.device))
+
+
+def _require_same(path: Path, run: StudyRun) -> None:
+    """RunError for a run that cannot be gone on with: of other settings, or without a checkpoint."""
+    where = printable(str(path), 200)
+    changes = _changes(path, run)
+    if changes:
+        key, (there, here) = next(iter(changes.items()))
+        more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+        raise RunError(
+            f"{where} was trained with other settings than the study has now ({key} = {there!r} there, {here!r} here"
+            f"{more}): delete it, or take another folder with --runs"
+        )
+    if not _has_checkpoint(path):
+        raise RunError(f"{where} holds a run without a checkpoint: delete it, then try again")
 
 
 def shipped_studies() -> dict[str, Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import ProfileError, Study, shipped_studies
+from engine import ProfileError, RunError, Study, shipped_studies
 from tests.engine.conftest import TINY
 
 SETS = ", ".join(f'"{each}"' for each in TINY if not each.startswith("train.total_steps"))
@@ -82,6 +82,25 @@ def test_a_run_of_other_settings_is_not_taken_for_the_studys(tmp_path: Path) -> 
     list(Study.load(write(tmp_path)).train(runs, lambda run, what: None, lambda: False))
     changed = Study.load(write(tmp_path, TEXT.replace("alpha=1", "alpha=0.5")))
     assert changed.tables(runs)[0].missing == 2
+    before = (runs / "tiny-rank_1-s4" / "profile.toml").read_text()
+    with pytest.raises(RunError, match=r"was trained with other settings .*\(replay\.alpha = 1\.0 there, 0\.5 here\)"):
+        list(changed.train(runs, lambda run, what: pytest.fail(f"{run.name} {what}"), lambda: False))
+    assert (runs / "tiny-rank_1-s4" / "profile.toml").read_text() == before
+
+
+def test_what_only_the_disk_and_the_screen_heed_makes_no_other_run(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    list(Study.load(write(tmp_path)).train(runs, lambda run, what: None, lambda: False))
+    calm = TEXT.replace('set = ["replay', 'set = ["ui.refresh=1.0", "run.keep_checkpoints=9", "replay')
+    assert calm != TEXT
+    assert Study.load(write(tmp_path, calm)).tables(runs)[0].missing == 0
+
+
+def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
+    text = TEXT.replace('"uniform"', '"long-x"').replace('"rank 1"', '"x"')
+    task = text[text.index("[[task]]") : text.index("[[variant]]")]
+    with pytest.raises(ProfileError, match="2 runs would be called tiny-long-x-s4, after task, variant and seed"):
+        Study.load(write(tmp_path, text.replace(task, task + task.replace('"tiny"', '"tiny-long"'))))
 
 
 @pytest.mark.parametrize(
