@@ -122,7 +122,8 @@ def _again(name: str, wanted: Profile, info: RunInfo) -> Member:
     """A member whose run is there already."""
     from engine import Profile, RunFolder, experiment_changes
 
-    saved = Profile.from_toml(RunFolder.read(info.path).profile_toml, wanted.name)
+    folder = RunFolder.read(info.path)
+    saved = Profile.from_toml(folder.profile_toml, wanted.name)
     changes = experiment_changes(saved, wanted.for_device(saved.train.device))
     if changes:
         key, (there, here) = next(iter(changes.items()))
@@ -135,6 +136,11 @@ def _again(name: str, wanted: Profile, info: RunInfo) -> Member:
         raise UsageError(f"the run '{name}' trains in another process: wait for it, or choose another --name")
     if info.state == "finished":
         return Member(name, wanted, finished=True)
+    if not folder.checkpoints.paths():
+        raise UsageError(
+            f"the run '{name}' ended before its first checkpoint and cannot be gone on with: delete {info.path} (d in "
+            "perx-tui runs), then give the same command again"
+        )
     return Member(name, wanted, resume=info.path)
 
 

@@ -102,7 +102,10 @@ def test_a_signal_ends_the_group_and_the_same_command_goes_on(perx_tui: Callable
 def test_what_stands_under_a_members_name_decides_before_anything_is_trained(tmp_path: Path) -> None:
     profile = Profile.load("breakout.toml")
     write_run(tmp_path, "a-s1", rows([1.0]), seed=1)
-    write_run(tmp_path, "a-s2", rows([1.0]), seed=2, state="failed")
+    failed = write_run(tmp_path, "a-s2", rows([1.0]), seed=2, state="failed")
+    with pytest.raises(UsageError, match=r"'a-s2' ended before its first checkpoint .* delete .*a-s2 .* same command"):
+        plan(profile.with_value("train.seed", 1), 3, tmp_path, "a")
+    (failed / "checkpoints" / "step-000000001000").mkdir(parents=True)
     first, second, third = plan(profile.with_value("train.seed", 1), 3, tmp_path, "a")
     assert (first.finished, second.resume, third.resume) == (True, tmp_path / "a-s2", None)
     assert [each.profile.train.seed for each in (first, second, third)] == [1, 2, 3]
