@@ -16,11 +16,12 @@ from engine.collector import CollectionAbandoned
 from engine.devices import resolve_device
 from engine.disk_space import LowSpaceWarning, require_room
 from engine.durable import reason
-from engine.errors import EngineError
+from engine.errors import EngineError, RunError
 from engine.following import Follower
 from engine.guard import NonFiniteError, require_finite
 from engine.memory import MemoryProbe
 from engine.memory_advice import advise, is_out_of_memory
+from engine.metric_history import HISTORY
 from engine.phases import Timer
 from engine.profile import Profile
 from engine.recovery import Recovery
@@ -40,6 +41,8 @@ CLIP_SECONDS = 0.2
 where an iteration takes milliseconds a GPU would wait for each."""
 RECORD_SECONDS = 10.0
 """run.json is brought up to date this often at most."""
+LAST_SECONDS, AGAIN_SECONDS = 600.0, 10.0
+"""A finished run whose last checkpoint is refused waits so long for somebody to make room, and tries so often."""
 
 
 class Run:
@@ -131,7 +134,7 @@ class Run:
         folder.truncate_metrics_after(self.trainer.iteration)
         folder.replace_profile(profile.to_toml())
         telemetry = self.telemetry
-        telemetry.open(folder, folder.read_metrics())
+        telemetry.open(folder, folder.read_metrics(HISTORY))
         for line in skipped:
             telemetry.log(line, "warning")
         telemetry.update(
@@ -279,6 +282,15 @@ class Run:
 
     def checkpoint(self) -> bool:
         """Saves everything; a refusal costs a warning and leaves the older checkpoints as they were."""
+        refusal = self._save()
+        if refusal is not None:
+            advice = "training goes on; make room or mend the cause, then press c"
+            if not self.alarms.trouble("checkpoint", "no checkpoint", refusal, advice):
+                self.telemetry.log(f"no checkpoint: {refusal}; training goes on", "warning")
+        return refusal is None
+
+    def _save(self) -> str | None:
+        """Saves everything, or says what was in the way."""
         assert self.folder is not None
         telemetry, trainer = self.telemetry, self.trainer
         self.settle()
@@ -300,10 +312,7 @@ class Run:
             text = _refusal(error)
             if text is None:
                 raise
-            advice = "training goes on; make room or mend the cause, then press c"
-            if not self.alarms.trouble("checkpoint", "no checkpoint", text, advice):
-                telemetry.log(f"no checkpoint: {text}; training goes on", "warning")
-            return False
+            return text
         finally:
             self._last_saved = trainer.iteration
             telemetry.update(state=state if state != "saving" else "running", stage="")
@@ -312,17 +321,39 @@ class Run:
         milliseconds = (time.perf_counter() - began) * 1000
         self.alarms.over("checkpoint", f"{path.name} is saved")
         telemetry.event("checkpoint", f"saved {path.name} in {milliseconds:.0f} ms", checkpoint=path.name)
-        return True
+        return None
 
-    def end(self, *, checkpoint: bool) -> None:
-        """The last checkpoint, where asked for, and the final state: finished with all steps done, else stopped."""
+    def end(self, *, checkpoint: bool, give_up: Callable[[], bool] = lambda: True) -> None:
+        """The last checkpoint, where asked for, and the final state: finished with all steps done, else stopped.
+
+        Where that checkpoint is refused it is tried again for some minutes, or until `give_up`; RunError in the end.
+        """
         self.settle()
         saved = self.telemetry.snapshot().checkpoint_step == self.trainer.step
         if checkpoint and not saved:
-            self.checkpoint()
+            self._save_the_last(give_up)
+        self.telemetry.update(stage="")
         state = "finished" if self.finished else "stopped"
         self.telemetry.event(state, f"{state} at step {self.trainer.step:,}")
         self.telemetry.record_state(state)
+
+    def _save_the_last(self, give_up: Callable[[], bool]) -> None:
+        """What was learned after the checkpoint before is lost without it, so that a full disk is waited for."""
+        assert self.folder is not None
+        refusal, deadline = self._save(), time.monotonic() + LAST_SECONDS
+        if refusal is not None and not give_up():
+            wait = f"trying again for {LAST_SECONDS / 60:.0f} minutes, or until a stop is asked for"
+            self.telemetry.log(f"the last checkpoint cannot be saved: {refusal}; make room; {wait}", "error")
+        while refusal is not None:
+            again = time.monotonic() + AGAIN_SECONDS
+            self.telemetry.update(stage="waiting for room for the last checkpoint")
+            while (now := time.monotonic()) < again:
+                if give_up() or now >= deadline:
+                    newest = self.telemetry.snapshot().checkpoint
+                    rest = f"--resume {self.folder.name} goes on from {newest}" if newest else "nothing was saved"
+                    raise RunError(f"the last checkpoint could not be saved: {refusal}; {rest}")
+                time.sleep(0.1)
+            refusal = self._save()
 
     def close(self) -> None:
         """Frees threads, environments and the folder's lock."""

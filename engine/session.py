@@ -128,11 +128,18 @@ class TrainingSession:
         """Stops training within one step or minibatch."""
         if not self.snapshot().ended and self._control.pause():
             self._telemetry.event("pause", "paused")
+            self._record_state()
 
     def resume(self) -> None:
         """Goes on after a pause."""
         if self._control.resume():
             self._telemetry.event("resume", "resumed")
+            self._record_state()
+
+    def _record_state(self) -> None:
+        """Who lists the runs sees from the folder whether this one is paused."""
+        if self.snapshot().state in ("running", "paused"):
+            self._telemetry.refresh_record()
 
     def step_iteration(self) -> None:
         """Trains to the end of one iteration while paused."""
@@ -265,6 +272,7 @@ class TrainingSession:
         try:
             run.begin()
             while not (control.stopping or run.finished):
+                self._apply_edits()  # also while nothing is trained, and so that a checkpoint holds them
                 if control.take_checkpoint_request():
                     run.checkpoint()
                     control.settle()
@@ -279,7 +287,8 @@ class TrainingSession:
                     run.iterate(self._watched, self._inspected)
                     run.lend(self._spectator)
                     control.end_iteration()
-            run.end(checkpoint=control.checkpoint_on_stop or run.finished)
+            self._apply_edits()
+            run.end(checkpoint=control.checkpoint_on_stop or run.finished, give_up=lambda: control.stopping)
         finally:
             run.close()
 

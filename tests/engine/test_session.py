@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from engine import Player, ProfileError, RunError, TrainingSession
+from engine import CheckpointError, Player, ProfileError, RunError, RunFolder, TrainingSession, run
 from engine.checkpoint import read_checkpoint
+from engine.run_listing import run_info
 from tests.engine.conftest import figures, lines, wait_for
 
 Make = Callable[..., TrainingSession]
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def finish(session: TrainingSession) -> Path:
@@ -128,6 +138,98 @@ def test_a_live_edit_comes_into_force_and_is_recorded(make_session: Make) -> Non
         ("replay.scheme", "uniform"),
     ]
     assert "learning_rate = 0.001" in (session.folder / "profile.toml").read_text("utf-8")
+
+
+def test_an_edit_between_two_iterations_is_in_the_checkpoint_that_follows(make_session: Make) -> None:
+    """Paused, one iteration, an edit, a checkpoint, the end: nothing was trained after the edit, and it is kept."""
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 1)
+    session.pause()
+    iteration = wait_for(session, lambda s: s.state == "paused").iteration
+    session.step_iteration()
+    wait_for(session, lambda s: s.iteration > iteration and s.state == "paused")
+    session.set("train.learning_rate", 0.00123)
+    assert session.folder is not None
+    wait_until(lambda: "learning_rate = 0.00123" in (session.folder / "profile.toml").read_text("utf-8"))
+    session.set("train.learning_rate", 0.00321)
+    session.stop()
+    assert session.join(30)
+    assert "learning_rate = 0.00321" in (session.folder / "profile.toml").read_text("utf-8")
+    edits = [event["new"] for event in lines(session.folder / "events.jsonl") if event["kind"] == "edit"]
+    assert edits == [0.00123, 0.00321]
+
+
+def test_a_pause_stands_in_the_runs_folder(make_session: Make) -> None:
+    session = make_session()
+    session.start()
+    wait_for(session, lambda s: s.iteration >= 1)
+    assert session.folder is not None
+    folder = session.folder
+    for act, state in ((session.pause, "paused"), (session.resume, "running")):
+        act()
+        wait_until(lambda state=state: run_info(folder).state == state)  # type: ignore[misc]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Have so many checkpoints refused as by a full disk; the steps at which one was tried."""
+    tried: list[int] = []
+    save = RunFolder.save_checkpoint
+
+    def saving(folder: RunFolder, step: int, *given: object) -> Path:
+        tried.append(step)
+        if len(tried) <= times:
+            raise CheckpointError("cannot save it: No space left on device")
+        return save(folder, step, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", saving)
+    return tried
+
+
+def test_a_finished_run_waits_for_room_for_its_last_checkpoint(
+    make_session: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "AGAIN_SECONDS", 0.05)
+    tried = refuse(monkeypatch, 3)
+    session = make_session("train.total_steps=640")
+    finish(session)
+    snapshot = session.snapshot()
+    assert snapshot.checkpoint_step == snapshot.step == 640
+    assert tried == [640] * 4
+    assert any("the last checkpoint cannot be saved" in line.text for line in snapshot.log)
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_run_whose_last_checkpoint_is_refused_for_good_is_not_finished(
+    make_session: Make, monkeypatch: pytest.MonkeyPatch, older: bool, asked: bool
+) -> None:
+    """It says so, and goes on from the checkpoint that there is."""
+    monkeypatch.setattr(run, "LAST_SECONDS", 1000.0 if asked else 0.2)
+    session = make_session("train.total_steps=640", f"run.checkpoint_every={1 if older else 1000}", name="full")
+    tried = refuse(monkeypatch, 0)
+
+    def refusing(folder: RunFolder, step: int, *given: object, save: Any = RunFolder.save_checkpoint) -> Path:
+        if step == 640:
+            raise CheckpointError("cannot save it: No space left on device")
+        return save(folder, step, *given)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", refusing)
+    session.start()
+    if asked:
+        wait_for(session, lambda s: s.stage.startswith("waiting for room"))
+        session.stop()
+    assert session.join(30)
+    snapshot = session.snapshot()
+    assert snapshot.state == "failed"
+    rest = f"--resume full goes on from {snapshot.checkpoint}" if older else "nothing was saved"
+    assert snapshot.error == f"the last checkpoint could not be saved: cannot save it: No space left on device; {rest}"
+    assert (len(tried) > 0) is older
+    assert session.folder is not None
+    assert run_info(session.folder).state == "failed"
+    if older:
+        monkeypatch.undo()
+        finish(make_session("train.total_steps=640", resume=session.folder))
 
 
 def test_edits_that_will_not_do_are_refused_at_once(make_session: Make) -> None:
