@@ -45,6 +45,11 @@ class CheckpointStore:
         except OSError:
             return []
 
+    def newest_step(self) -> int | None:
+        """The step of the newest checkpoint, unread; None where there is none."""
+        paths = self.paths()
+        return _order(paths[-1])[0] if paths else None
+
     def save(self, step: int, checkpoint: Checkpoint, score: float | None, keep: int) -> Path:
         """Write a checkpoint durably, then remove those beyond the newest `keep` (at least 2) and the best by score.
 

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol, cast
 from perx_tui import __version__
 from perx_tui.errors import UsageError
 from perx_tui.output import FINISHED, INTERRUPTED, PROGRAM, USAGE, abandon_stdout, say, write_error
-from perx_tui.terminal import limit_streams
+from perx_tui.terminal import forget_exported_size, limit_streams
 
 COMMANDS = {
     "attach": "watch and steer a run that trains in another process",
@@ -78,6 +78,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return its exit code."""
     limit_streams()
+    forget_exported_size()
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

@@ -43,7 +43,7 @@ def print_table(
     if on_terminal:
         room = terminal.terminal_size()[0]
         for name in spare:
-            if _total(widths, kept) > room:
+            if name in columns and _total(widths, kept) > room:
                 kept.remove(columns.index(name))
                 out.append(name)
         _fit(widths, kept, room)

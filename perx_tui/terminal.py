@@ -47,6 +47,17 @@ def terminal_size() -> tuple[int, int]:
     The terminal is asked first: COLUMNS and LINES, which standard tools trust more, hold what it had when they were
     exported, as by `docker exec -e COLUMNS=...`, and know of no resize. They count where it gives no size.
     """
+    return _size_by_terminal() or shutil.get_terminal_size()
+
+
+def forget_exported_size() -> None:
+    """Have libraries ask the terminal, too, where it tells its size: they look at COLUMNS and LINES first."""
+    if _size_by_terminal() is not None:
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
+
+
+def _size_by_terminal() -> tuple[int, int] | None:
     for stream in (sys.__stdout__, sys.__stdin__, sys.__stderr__):
         try:
             columns, rows = os.get_terminal_size(stream.fileno()) if stream is not None else (0, 0)
@@ -54,7 +65,7 @@ def terminal_size() -> tuple[int, int]:
             continue
         if columns > 0 and rows > 0:
             return columns, rows
-    return shutil.get_terminal_size()
+    return None
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from perx_tui import terminal
@@ -59,7 +58,7 @@ def check_terminal() -> list[Check]:
     obstacle = terminal.obstacle()
     checks = []
     if obstacle is None:
-        columns, rows = shutil.get_terminal_size()
+        columns, rows = terminal.terminal_size()
         where = "".join(f", in {name}" for name, key in (("tmux", "TMUX"), ("screen", "STY")) if os.environ.get(key))
         ssh = ", over SSH" if os.environ.get("SSH_CONNECTION") else ""
         text = f"{os.environ.get('TERM')}, {columns}x{rows}, {_colours()}{where}{ssh}"

@@ -213,6 +213,12 @@ def _what(arguments: argparse.Namespace) -> tuple[Path | None, Profile]:
         return None, Profile.load(arguments.profile, sets)
     path = RunFolder.find(arguments.runs, arguments.resume)
     run_folder = RunFolder.read(path)
+    done = run_folder.checkpoints.newest_step()
+    if arguments.steps is not None and done is not None and arguments.steps <= done:
+        raise UsageError(
+            f"--steps {arguments.steps}: the newest checkpoint of '{path.name}' has {done:,} steps already; name more, "
+            f"as --steps {2 * done}"
+        )
     name = str(run_folder.record.get("profile", path.name))
     return path, Profile.from_toml(run_folder.profile_toml, name, sets, label=str(path / "profile.toml"))
 
@@ -262,7 +268,7 @@ def summary(snapshot: Snapshot, score: float | None, runs: Path) -> str:
     if snapshot.alarms:
         lines.append(f"alarms      {', '.join(alarm.title for alarm in snapshot.alarms)} (see events.jsonl)")
     if snapshot.checkpoint:
-        more = "" if snapshot.step < snapshot.total_steps else f" --steps {2 * snapshot.total_steps}"
+        more = "" if snapshot.step < snapshot.total_steps else f" --steps {2 * snapshot.step}"
         lines += [
             f"checkpoint  {snapshot.checkpoint}",
             f"watch it    {PROGRAM} play {run}{option}",

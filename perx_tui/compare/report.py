@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine import Comparison
 
 SPARE = ("steps/s", "time to it")
-"""What a narrow terminal goes without first."""
+"""What a narrow terminal goes without first, where it is there at all."""
 
 
 def print_comparison(comparison: Comparison) -> None:

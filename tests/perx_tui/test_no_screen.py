@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,7 @@ def size(monkeypatch: pytest.MonkeyPatch) -> Any:
         for name in ("stdin", "stdout"):
             monkeypatch.setattr(sys, name, Terminal())
         monkeypatch.setenv("TERM", term)
-        monkeypatch.setenv("COLUMNS", str(columns))
-        monkeypatch.setenv("LINES", str(rows))
+        monkeypatch.setattr(terminal, "terminal_size", lambda: (columns, rows))
 
     return claim
 
@@ -91,3 +91,22 @@ def test_without_utf_8_the_progress_of_a_headless_run_is_ascii(tmp_path: Path, o
         assert shown.wait(60) == 0
         assert b"finished at" in shown.output
         assert max(shown.output) < 128
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_exported_size_counts_only_where_no_terminal_tells_its_own(
+    monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """What was exported elsewhere, and before a resize, misleads libraries that look at it first, too."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "60")
+
+    def size(descriptor: int) -> os.terminal_size:
+        if not told:
+            raise OSError("Inappropriate ioctl for device")
+        return os.terminal_size((81, 25))
+
+    monkeypatch.setattr(os, "get_terminal_size", size)
+    assert terminal.terminal_size() == ((81, 25) if told else (200, 60))
+    terminal.forget_exported_size()
+    assert ("COLUMNS" in os.environ, "LINES" in os.environ) == (not told, not told)

@@ -253,8 +253,8 @@ class RunsScreen(FullScreen):
             return
         options, how = ["--resume", str(run.path.absolute()), "--runs", str(self._watch.root)], "to its end"
         if run.step is not None and run.total_steps and run.step >= run.total_steps:
-            options += ["--steps", str(2 * run.total_steps)]
-            how = f"to {fmt.count(2 * run.total_steps)} steps, twice as many as it has"
+            options += ["--steps", str(2 * run.step)]
+            how = f"to {fmt.count(2 * run.step)} steps, twice as many as it has"
         choices = (Option("r", "resume", "Train on", f"From its newest checkpoint {how}. The list is left."), CANCEL)
         leave = self._resume
         about = [f"{run.name} is {run.state} at {_steps(run)}."]

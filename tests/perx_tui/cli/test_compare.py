@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from perx_tui import terminal
 from perx_tui.cli import main
 
 from ...synthetic_runs import rows, write_run
@@ -124,3 +125,20 @@ def test_an_error_is_one_line_and_exit_code_2(
     assert (code, out) == (2, "")
     assert expected in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+@pytest.mark.parametrize("more", [(), ("--threshold", "2")])
+def test_tables_are_printed_on_any_terminal(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    more: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(terminal, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(terminal, "terminal_size", lambda: (columns, 24))
+    code, out, err = answer(capsys, "base", "uniform", "--headless", *more)
+    assert code == 0
+    assert columns < 80 or all(len(line) <= columns for line in out.splitlines() if "─" in line)
+    assert ("too narrow for steps/s" in err) is (columns <= 80)

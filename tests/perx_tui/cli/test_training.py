@@ -106,9 +106,26 @@ def test_json_resume_play_and_runs_agree_about_one_run(perx_tui: Callable[..., A
     assert result["score"]["min"] == min(result["scores"])
     assert result["length"]["max"] == max(result["lengths"])
 
+    before = (run / "run.json").read_text(), (run / "profile.toml").read_text()
+    for steps in ("4096", "1000"):
+        refused = perx_tui("--resume", "tiny-run", "--headless", "--steps", steps)
+        assert refused.code == 2
+        assert f"--steps {steps}: the newest checkpoint of 'tiny-run' has 4,096 steps already" in refused.err
+        assert refused.err.rstrip().endswith("as --steps 8192")
+    assert ((run / "run.json").read_text(), (run / "profile.toml").read_text()) == before
+
     refused = perx_tui("play", "tiny-run", "--headless", "--set", "train.gamma=0.5")
     assert refused.code == 2
     assert "--set train.gamma=0.5: a run is played with env.config.KEY=VALUE" in refused.err
+
+
+def test_what_it_says_goes_on_does_go_on(perx_tui: Callable[..., Answer], folder: Path) -> None:
+    """Also where one iteration goes far beyond the few steps that were asked for."""
+    short = perx_tui("--profile", "tiny.toml", "--headless", "--name", "short", "--steps", "50")
+    (command,) = re.findall(r"perx-tui (--resume short --steps \d+)", short.err)
+    before = len(metrics(folder / "runs" / "short"))
+    assert perx_tui(*command.split(), "--headless").code == 0
+    assert len(metrics(folder / "runs" / "short")) > before
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
