@@ -62,7 +62,8 @@ class PhaseTimer:
     def absorb(self, workers: Sequence[PhaseTimer]) -> None:
         """Adds the mean over workers that ran side by side, in place of this thread's lap.
 
-        What the slowest worker took beyond the mean stays unaccounted; a pause is taken out of the wall time.
+        What the slowest worker took beyond the mean stays unaccounted; a pause is taken out of the wall time, which is
+        then what it would have been without.
         """
         for name, seconds in self._mean(workers).items():
             self._totals[name] += seconds
@@ -73,7 +74,10 @@ class PhaseTimer:
         for worker in workers:
             for name, seconds in worker._totals.items():
                 totals[name] += seconds / len(workers)
-        self._skipped += sum(worker._skipped for worker in workers) / len(workers)
+        # By how much later the last of them ended for a pause: not every one needs to have been held, or for as long.
+        self._skipped += max(worker._last for worker in workers) - max(
+            worker._last - worker._skipped for worker in workers
+        )
         self._last = time.perf_counter()
         return dict(totals)
 

@@ -68,6 +68,41 @@ def test_a_pause_in_the_workers_is_no_part_of_the_wall_time(clock: Clock) -> Non
     assert main.wall() == main.elapsed() == 2.0
 
 
+@pytest.mark.parametrize(
+    "pause",
+    [(2.5, 60.0), (4.5, 60.0), (4.5, 5.25), (6.5, 60.0)],
+    ids=["both held", "one at its last step", "one at its last step, and the pause is over before", "one done"],
+)
+def test_wherever_a_pause_meets_the_workers_the_wall_time_is_that_without_it(
+    clock: Clock, pause: tuple[float, float]
+) -> None:
+    """Each goes through gates between its steps of work; who has passed its last one is held no more."""
+    begin, end = pause
+
+    def play(steps: list[float], held: bool) -> PhaseTimer:
+        timer = PhaseTimer()
+        clock.now = 1.0
+        timer.start()
+        for seconds in steps:
+            if held and begin <= clock.now < end:
+                clock.now = end
+                timer.skip()
+            clock.now += seconds
+            timer.lap("env")
+        ends.append(clock.now)
+        return timer
+
+    found = []
+    for held in (False, True):
+        clock.now, main, ends = 0.0, PhaseTimer(), []
+        main.start()
+        workers = [play([2.0, 1.0, 1.0, 2.0, 2.0], held), play([0.5, 1.0, 1.0, 3.0], held)]
+        clock.now = max(ends) + 0.25
+        main.absorb(workers)
+        found.append((main.totals(), main.wall()))
+    assert found == [({"env": 6.75}, 9.25)] * 2
+
+
 def test_a_phase_is_divided_in_proportion(clock: Clock) -> None:
     timer = PhaseTimer()
     timer.start()
