@@ -18,6 +18,7 @@ from perx_tui.tui.browser.visiting import visit
 from perx_tui.tui.browser.watch import Watch
 from perx_tui.tui.keys import KEYS, TITLES, bindings
 from perx_tui.tui.lines import text_of
+from perx_tui.tui.panels.segment import NO_MORE
 from perx_tui.tui.screens.alarms import AlarmScreen
 from perx_tui.tui.screens.chart import ChartScreen
 from perx_tui.tui.screens.editor import EditorScreen
@@ -208,10 +209,13 @@ class PerxApp(SteeringApp):
         )
 
     def _viewer(self) -> SegmentScreen:
-        return SegmentScreen(self.palette, self.session, self._watching, self._painter(), self._clock)
+        return SegmentScreen(self.palette, self.session, self._watching, self._painter(), self._clock, self._tell)
 
     def _watch_segment(self, index: int) -> None:
-        """The viewer on a segment of the table."""
+        """The viewer on a segment of the table, while the run can look it up."""
+        if self.session.snapshot().ended:
+            self._tell(NO_MORE)
+            return
         viewer = self._kept(SegmentScreen, self._viewer)
         self._open(viewer)
         viewer.ask("index", index)

@@ -42,17 +42,24 @@ class Watching:
         self.wanted, self.waiting, self._before, self._since = (by, index), True, newest, now
 
     def offer(self, snapshot: Snapshot, now: float) -> bool:
-        """Take the segment that was asked for when it has come."""
+        """Take the segment that was asked for when it has come; a run that has ended sends none any more."""
         segment = snapshot.segment
-        if not self.waiting or segment is None or not self._answers(segment):
+        if not self.waiting:
             return False
-        # The same data again is an answer only when no newer one is to come.
-        if now - self._since < _PATIENCE and (segment is self._before or segment == self._before):
+        if segment is None or not self._answers(segment) or not self._is_news(segment, snapshot, now):
+            self.waiting = not snapshot.ended
             return False
         self.view, self.waiting = segment, False
         self.playing, self.cursor, self._visited = False, 0, []
         self.jump()
         return True
+
+    def _is_news(self, segment: SegmentView, snapshot: Snapshot, now: float) -> bool:
+        """The same data again is an answer only when no newer one is there or to come."""
+        if segment is not self._before and segment != self._before:
+            return True
+        outdated = segment.iteration < snapshot.iteration
+        return not outdated and not snapshot.ended and now - self._since >= _PATIENCE
 
     def _answers(self, segment: SegmentView) -> bool:
         by, index = self.wanted

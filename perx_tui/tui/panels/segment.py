@@ -21,6 +21,9 @@ from perx_tui.tui.picture import Picture
 from perx_tui.tui.theme import Palette
 from perx_tui.tui.watching import SPEEDS, WORDS, Watching
 
+NO_MORE = "the run has ended: no segment can be looked up"
+"""The answer to whoever asks for a segment too late."""
+
 
 class _Watched:
     """What the panels of the viewer share."""
@@ -49,14 +52,11 @@ class Facts(Lines, _Watched):
 
     def lines(self, width: int, height: int) -> list[Line]:
         """The most telling first; what does not fit is left out whole."""
-        by, _ = self.watching.wanted
-        asked: Line = (
-            (f" asked for a segment {WORDS[by]}…", "yellow+"),
-            (" it comes at the end of the iteration", "dim"),
-        )
-        segment = self.segment
+        segment, ended = self.segment, self.view.snapshot.ended
+        if self.watching.waiting or (segment is None and not ended):
+            return [self._asked(width)]
         if segment is None:
-            return [asked if cells(asked) <= width else asked[:1]]
+            return [((" " + NO_MORE, "yellow+"),)]
         summary = segment.summary
         facts: list[tuple[str, str]] = [
             ("rank", f"{segment.rank + 1:,}"),
@@ -73,14 +73,23 @@ class Facts(Lines, _Watched):
             # An index names a segment within one iteration: what comes is what has this index when it is looked up.
             chosen = f" segment {summary.index} now"
         line: list[Part] = [(chosen, "blue+")]
-        if self.watching.waiting:
-            line = [(f" asked {WORDS[by]}…", "yellow+")]
         for name, value in facts:
             more: Line = ((f"  {name} ", "dim"), (value, "strong"))
             if cells((*line, *more)) > width:
                 break
             line.extend(more)
         return [tuple(line)]
+
+    def _asked(self, width: int) -> Line:
+        """What is asked for and when it comes. Nothing of the segment that is shown till then could pass for it."""
+        by, _ = self.watching.wanted
+        asked: Part = (f" asked for a segment {WORDS[by]}…", "yellow+")
+        when: Part = (" it comes at the end of the iteration", "dim")
+        before: Part = (" below is still the one before", "dim")
+        wordings: list[Line] = [(asked, when), (asked,)]
+        if self.segment is not None:
+            wordings = [(asked, when, (";", "dim"), before), (asked, before), (asked,)]
+        return next((line for line in wordings if cells(line) <= width), wordings[-1])
 
 
 class StatePicture(Panel, _Watched):
@@ -119,7 +128,8 @@ class StatePicture(Panel, _Watched):
         """The picture, centred."""
         step = self.step
         if step is None:
-            return centered("no segment has come yet", width, height)
+            ended = self.view.snapshot.ended
+            return centered("no segment was looked up" if ended else "no segment has come yet", width, height)
         if not step.state:
             return centered("the state of this step was not kept", width, height)
         return self.picture.lines(step.state, width, height)

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from perx_tui.tui.arrangement import Rect
 from perx_tui.tui.keys import VIEWER_KEYS, bindings
-from perx_tui.tui.panels.segment import Facts, StatePicture, Step, Strip
+from perx_tui.tui.panels.segment import NO_MORE, Facts, StatePicture, Step, Strip
 from perx_tui.tui.picture import Picture
 from perx_tui.tui.screens.full import FullScreen
 from perx_tui.tui.source import Session
@@ -32,8 +32,11 @@ class SegmentScreen(FullScreen):
         watching: Watching,
         picture: Picture,
         clock: Callable[[], float],
+        tell: Callable[[str], None],
     ) -> None:
+        """`tell` takes short messages on keys that cannot be obeyed."""
         self._session, self.watching, self._picture, self._clock = session, watching, picture, clock
+        self._tell = tell
         self.facts = Facts(palette, watching, id="facts")
         self.state = StatePicture(palette, watching, picture, id="state")
         self.step = Step(palette, watching, picture, id="step")
@@ -61,14 +64,20 @@ class SegmentScreen(FullScreen):
         }
 
     def ask(self, by: str, index: int = 0) -> None:
-        """Ask the session for a segment; the present one stays until it has come."""
-        self.watching.ask(by, index, self._session.snapshot().segment, self._clock())
+        """Ask the session for a segment; the present one stays until it has come. A run that has ended has none."""
+        snapshot = self._session.snapshot()
+        if snapshot.ended:
+            self._tell(NO_MORE)
+            return
+        self.watching.ask(by, index, snapshot.segment, self._clock())
         self._session.show_segment(by, index)
         self._moved()
 
     def show(self, view: View) -> None:
         """Take the segment that was asked for, and nothing else, from the newest snapshot."""
-        self.watching.offer(view.snapshot, self._clock())
+        waiting = self.watching.waiting
+        if not self.watching.offer(view.snapshot, self._clock()) and waiting != self.watching.waiting:
+            self.call_later(self._tell, NO_MORE)  # it ended before it could answer
         super().show(view)
 
     def play(self, now: float) -> None:

@@ -331,6 +331,53 @@ async def test_a_paused_run_answers_with_the_same_segment() -> None:
         assert "step 42 of 64" in stage.text
 
 
+async def test_a_run_that_has_ended_is_asked_for_no_segment() -> None:
+    async with staged(FakeSession(replace(kept(), state="finished")), (80, 24)) as stage:
+        await stage.press("v")
+        await stage.tick()
+        assert "the run has ended: no segment can be looked up" in body(stage, "facts")
+        assert "no segment was looked up" in body(stage, "state")
+        await stage.press("escape", "p", "tab", "tab", "enter")
+        assert isinstance(stage.app.screen, PrioritizationScreen)
+        assert "the run has ended: no segment can be looked up" in stage.text
+        assert not any(name == "segment" for name, _ in stage.commands)
+
+
+async def test_what_was_watched_before_the_end_is_no_answer_to_what_is_asked_after_it() -> None:
+    async with staged(FakeSession(obey=True), (80, 24)) as stage:
+        await watched(stage)
+        stage.session.current = replace(stage.session.current, state="finished")
+        for key in ("h", "n", "r", "x"):
+            await stage.press(key)
+            assert "the run has ended: no segment can be looked up" in stage.text
+            await stage.tick(10.0)
+            assert "by priority  rank 1  priority 14.2  used 7x  age 0  iteration 250" in stage.text
+        assert stage.commands == [("segment", ("priority", 0))]
+
+
+async def test_a_run_that_ends_before_it_has_answered_says_so() -> None:
+    async with staged(FakeSession(replace(running(), segment=segment(250))), (80, 24)) as stage:
+        await stage.press("v")
+        await stage.tick(5.0)
+        await stage.press("u")
+        stage.session.current = replace(stage.session.current, state="finished")
+        await stage.tick()
+        assert "the run has ended: no segment can be looked up" in stage.text
+        assert "by priority  rank 1" in body(stage, "facts")
+
+
+async def test_while_one_is_asked_for_nothing_of_the_segment_before_stands_for_it() -> None:
+    for width, words in ((160, "it comes at the end of the iteration; below is"), (80, "below is"), (40, "by uses…")):
+        async with staged(FakeSession(replace(running(), segment=segment(250))), (width, 24)) as stage:
+            await stage.press("v")
+            await stage.tick(5.0)
+            await stage.press("u")
+            await stage.tick()
+            assert "asked for a segment by uses…" in body(stage, "facts")
+            assert words in body(stage, "facts")
+            assert "rank" not in body(stage, "facts")
+
+
 async def test_arrows_pages_and_ends_move_through_the_steps() -> None:
     async with staged(FakeSession(obey=True), (80, 24)) as stage:
         screen = await watched(stage)

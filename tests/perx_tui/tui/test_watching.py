@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from fakes import running, segment
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine import RunState
 from perx_tui.tui.watching import SPEEDS, Watching
 
 MOVES = st.lists(
@@ -69,6 +71,24 @@ def test_another_index_than_the_one_asked_for_is_no_answer() -> None:
     assert not made.offer(replace(running(), segment=segment(251, "index", 8)), 1.0)
     assert made.offer(replace(running(), segment=segment(251, "index", 7)), 1.0)
     assert not made.waiting
+
+
+def test_data_of_an_iteration_before_is_no_answer_however_long_the_next_one_takes() -> None:
+    made = watching()
+    made.ask("priority", 0, segment(250), 0.0)
+    assert not made.offer(replace(running(251), segment=segment(250)), 60.0)
+    assert made.waiting
+    assert made.offer(replace(running(251), segment=segment(251)), 61.0)
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "stopped"])
+def test_a_run_that_has_ended_is_not_waited_for_and_its_old_segment_is_no_answer(state: RunState) -> None:
+    made = watching()
+    made.ask("priority", 0, segment(250), 0.0)
+    assert not made.offer(replace(running(), state=state, segment=segment(250)), 60.0)
+    assert not made.waiting
+    made.ask("index", 7, segment(250), 100.0)
+    assert made.offer(replace(running(), state=state, segment=segment(250, "index", 7)), 100.1), "it came in time"
 
 
 def test_the_play_takes_the_time_that_its_speed_says() -> None:
