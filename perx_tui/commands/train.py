@@ -155,7 +155,11 @@ def _show(session: TrainingSession, signals: StopSignals) -> None:
         if result == "hangup":
             _hung_up(session)
         session.resume()  # Nobody could end a pause any more.
-        say(f"training goes on without the screen; {PROGRAM} attach shows it again, ctrl+c stops it with a checkpoint")
+        if not session.snapshot().ended:  # the run may have reached its total while the question stood
+            say(
+                f"training goes on without the screen; {PROGRAM} attach shows it again, "
+                "ctrl+c stops it with a checkpoint"
+            )
     else:
         session.stop(checkpoint=True)
 

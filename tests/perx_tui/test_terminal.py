@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import RemoteSession
 from perx_tui.picture import COLOURS
 
 from .program import ENDLESS, answer, checkpoints, on_terminal, record, steps
@@ -95,6 +96,23 @@ def test_training_goes_on_headless_when_the_screen_is_closed(folder: Path) -> No
         assert b"the checkpoint is being written" in terminal.output
         assert_screen_was_given_back(terminal)
     assert checkpoints(run)[-1] == f"step-{steps(run):012d}"
+
+
+def test_of_a_run_that_ends_while_it_is_asked_about_nobody_says_that_it_goes_on(folder: Path) -> None:
+    run = folder / "runs" / "ending"
+    with on_terminal(folder, "--profile", "tiny.toml", "--name", "ending") as terminal:
+        terminal.wait_for(lambda: steps(run) > 0)
+        terminal.press("q")
+        terminal.wait_for("Keep training headless")
+        other = RemoteSession(run)
+        other.start()
+        other.stop()
+        terminal.wait_for(lambda: record(run)["state"] == "stopped")
+        other.close()
+        terminal.press("h")
+        assert terminal.wait() == 0
+        assert b"stopped at " in terminal.output
+        assert b"training goes on" not in terminal.output
 
 
 def test_training_goes_on_when_the_terminal_goes_away(folder: Path) -> None:
