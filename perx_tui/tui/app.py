@@ -194,7 +194,9 @@ class PerxApp(SteeringApp):
 
     def _watch_screen(self) -> WatchScreen:
         rate = pictures_per_second(self._episode_fps)
-        return WatchScreen(self.palette, self.session, self._painter(), self._clock, self._beat_of(rate), rate)
+        return WatchScreen(
+            self.palette, self.session, self._painter(), self._clock, self._beat_of(rate), rate, self._attached
+        )
 
     def _prioritization_screen(self) -> PrioritizationScreen:
         return PrioritizationScreen(self.palette, self.session.inspect, self._watch_segment)

@@ -21,6 +21,8 @@ class Spectating:
     def __init__(self) -> None:
         self.spectacle: Spectacle | None = None
         self.frame: SpectatorFrame | None = None
+        self.over = False
+        """The run has ended and plays no more: the frame that is shown is the last one."""
         self._moved = 0.0
         self._asked: dict[str, tuple[object, float]] = {}
 

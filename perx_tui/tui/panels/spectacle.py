@@ -21,7 +21,8 @@ _WAITING = {
     "paused": "the policy is on its way",
     "saving": "the policy comes when the checkpoint is written",
 }
-"""Why there is no picture yet, by the state of the run."""
+_OVER = "the run has ended"
+"""Why there is no picture yet, by the state of the run, or no other any more."""
 
 
 class _Spectator(Panel):
@@ -39,7 +40,9 @@ class Stage(_Spectator):
     padding_across = 0
 
     def heading(self) -> str:
-        """Which policy plays."""
+        """Which policy plays, or that none does any more."""
+        if self.spectating.over and self.spectating.frame is not None:
+            return f"watch · {_OVER}; its last frame" if self.size.width >= 64 else f"watch · {_OVER}"
         shown = self.spectating.spectacle
         if shown is None or not shown.frames:
             return "watch · the present policy"
@@ -49,7 +52,7 @@ class Stage(_Spectator):
 
     def summary(self) -> list[Line]:
         """Whether it plays, and how fast."""
-        if self.spectating.frame is None:
+        if self.spectating.frame is None or self.spectating.over:
             return []
         if self.spectating.paused:
             return [(("▌▌ play held", "yellow+"),), (("▌▌ held", "yellow+"),)]
@@ -64,7 +67,7 @@ class Stage(_Spectator):
         words: Line = ((clean(self.picture.caption(frame.state)), "strong"),)
         if frame.done:
             words = (*words, ("  end of the episode", "yellow+"))
-        if not self.spectating.paused:
+        if self.spectating.over or not self.spectating.paused:
             return [words, words[:1]]
         keys: Line = (("  space", "blue+"), (" goes on, ", "dim"), ("s", "blue+"), (" one step", "dim"))
         note: Line = (("; training is not held", "dim"),) if self.view.snapshot.state == "running" else ()
@@ -74,7 +77,7 @@ class Stage(_Spectator):
         """The picture, centred."""
         frame = self.spectating.frame
         if frame is None:
-            text = _WAITING.get(self.view.snapshot.state, "the run has ended")
+            text = _WAITING.get(self.view.snapshot.state, _OVER)
             return centered(text, width, height)
         return self.picture.lines(frame.state, width, height)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 from textual.timer import Timer
 
+from engine import Snapshot
 from perx_tui.tui.arrangement import Rect
 from perx_tui.tui.keys import WATCH_KEYS, bindings
 from perx_tui.tui.panels.spectacle import Episodes, Stage, Thoughts
@@ -20,6 +21,8 @@ from perx_tui.tui.view import View
 
 _PICTURES = 15.0
 """A picture for every step, where that many are wanted."""
+_PLAYING = frozenset({"hold", "one step", "speed", "new", "sampling"})
+"""Labels of the keys that say how it is played."""
 
 
 def pictures_per_second(episode_fps: float) -> float:
@@ -41,8 +44,11 @@ class WatchScreen(FullScreen):
         clock: Callable[[], float],
         beat: Callable[[], bool],
         pictures: float,
+        attached: bool = False,
     ) -> None:
-        """`pictures` are drawn a second at most, each when `beat` says that the screen may be drawn."""
+        """`pictures` are drawn a second at most, each when `beat` says that the screen may be drawn. `attached`: the
+        run is another process's, which tells nothing after its end."""
+        self._attached = attached
         self._session, self._clock, self._beat, self._pictures = session, clock, beat, pictures
         self.spectating = Spectating()
         self.stage = Stage(palette, self.spectating, picture, id="stage")
@@ -96,10 +102,18 @@ class WatchScreen(FullScreen):
 
     def show(self, view: View) -> None:
         """The newest spectacle, too."""
-        now = self._clock()
-        self.spectating.offer(view.snapshot.spectacle, now)
-        self.spectating.advance(now)
+        self._take(view.snapshot, self._clock())
         super().show(view)
+
+    def _take(self, snapshot: Snapshot, now: float) -> bool:
+        """The newest of the game; whether another frame is to be drawn. Of a run that has ended, a game that somebody
+        watches goes on; none can begin any more, as nobody has the weights."""
+        shown = self.spectating
+        shown.offer(snapshot.spectacle, now)
+        plays = shown.spectacle is not None and bool(shown.spectacle.frames)
+        shown.over = snapshot.ended and (self._attached or not plays)
+        self.footer.idle = _PLAYING if shown.over else frozenset()
+        return shown.advance(now)
 
     def _on_beat(self) -> None:
         if self._beat():
@@ -107,8 +121,7 @@ class WatchScreen(FullScreen):
 
     def play(self, now: float) -> None:
         """Draw the frame that is due."""
-        self.spectating.offer(self._session.snapshot().spectacle, now)
-        if self.spectating.advance(now):
+        if self._take(self._session.snapshot(), now):
             self._redraw()
 
     def _redraw(self) -> None:
@@ -119,6 +132,8 @@ class WatchScreen(FullScreen):
     # ---- keys ----
 
     def _direct(self, act: str, field: str, value: bool | float) -> None:
+        if self.spectating.over:
+            return
         self._session.direct(act, value if act == "speed" else None)
         self.spectating.ask(field, value, self._clock())
         self._redraw()
@@ -139,7 +154,8 @@ class WatchScreen(FullScreen):
 
     def action_episode(self) -> None:
         """Another episode, from its beginning."""
-        self._session.direct("restart")
+        if not self.spectating.over:
+            self._session.direct("restart")
 
     def action_greedy(self) -> None:
         """Take the likeliest action, or draw one as training does."""

@@ -83,6 +83,46 @@ async def test_held_is_shown_before_the_run_has_answered() -> None:
         assert directed(stage) == ["pause", "resume"]
 
 
+KEYS_OF_THE_GAME = ("space", "s", "plus", "n", "g")
+
+
+async def test_a_game_that_is_watched_goes_on_after_the_end_and_none_begins_any_more() -> None:
+    session = FakeSession(replace(running(), spectacle=spectacle()))
+    async with staged(session, (160, 48)) as stage:
+        await stage.press("w")
+        session.current = replace(running(), state="finished", spectacle=spectacle(320))
+        await stage.tick()
+        assert "► 15 steps/s" in panel(stage, "stage")
+        await stage.press("space")
+        assert "one step" in panel(stage, "stage")
+        for told in (None, replace(spectacle(), frames=())):
+            session.current = replace(session.current, spectacle=told)
+            await stage.press("escape", "w")
+            await stage.tick()
+            before = directed(stage)
+            for key in ("", *KEYS_OF_THE_GAME):
+                await stage.press(*([key] if key else []))
+                assert "the run has ended" in panel(stage, "stage")
+                assert not any(word in panel(stage, "stage") for word in ("►", "held", "goes on", "one step"))
+                assert not any(label in stage.text for label in ("hold", "one step", "sampling"))
+            assert directed(stage) == before
+
+
+async def test_of_an_attached_run_that_has_ended_the_last_frame_is_not_said_to_play() -> None:
+    session = FakeSession(replace(running(), spectacle=spectacle()))
+    for size in ((160, 48), (40, 12)):
+        async with staged(session, size, attached=True) as stage:
+            await stage.press("w")
+            assert "policy of step 8" in panel(stage, "stage")
+            session.current = replace(session.current, state="finished")
+            await stage.tick()
+            assert "the run has ended" in panel(stage, "stage")
+            assert "►" not in panel(stage, "stage")
+            await stage.press(*KEYS_OF_THE_GAME)
+            assert not directed(stage)
+        session.current = replace(session.current, state="running")
+
+
 async def test_s_goes_one_step_and_holds() -> None:
     async with staged(FakeSession(obey=True), (80, 24)) as stage:
         await stage.press("w", "s")
