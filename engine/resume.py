@@ -11,7 +11,7 @@ import torch
 from engine.checkpoint import Checkpoint, checkpoint_bytes
 from engine.errors import CheckpointError, ProfileError
 from engine.profile import Profile
-from engine.segments import Segments
+from engine.segments import Segments, concatenated
 from engine.trainer import Trainer
 
 FIXED = (
@@ -71,12 +71,13 @@ def largest_checkpoint(trainer: Trainer) -> int:
     archived = 0 if trainer.archive is None else len(trainer.archive)
     more = max(0, int(trainer.profile.replay.factor * agents) - archived)
     fresh = buffer.segments(0)
-    values: list[torch.Tensor | None] = [getattr(fresh, field.name) for field in fields(fresh)]
-    segments = sum(value.nbytes for value in values if value is not None and value is not fresh.environments)
+    names = [field.name for field in fields(fresh)]
+    values: list[torch.Tensor | None] = [getattr(fresh, name) for name in names if name != "environments"]
+    segments = sum(value.nbytes for value in values if value is not None)
     # Masks are kept where agents sit steps out; each kept segment brings the state of its environment.
     masks = buffer.live.nbytes * torch.float32.itemsize if spec.agents_per_environment > 1 else 0
     each = -(-(segments + masks) // agents) + spec.state_bytes
-    manifest = 1024 + (320 * len(values) if more and not archived else 0)  # longer numbers, the segments' names
+    manifest = 1024 + (320 * len(names) if more and not archived else 0)  # longer numbers, the segments' names
     return checkpoint_bytes(save_state(trainer, {})) + more * each + manifest
 
 
@@ -88,6 +89,7 @@ def archive_tensors(archive: Segments | None) -> dict[str, torch.Tensor]:
     if archive is None:
         return {}
     values = {field.name: getattr(archive, field.name) for field in fields(archive) if field.name != "advantages"}
+    values["environments"] = concatenated(archive.environments)
     return {f"archive.{name}": value for name, value in values.items() if value is not None}
 
 
@@ -98,27 +100,27 @@ def archive_from(state: dict[str, torch.Tensor], trainer: Trainer) -> Segments |
     """
     if "archive.bootstrap" not in state:
         return None
+    environments = (state["archive.environments"],)
     found: dict[str, torch.Tensor | None] = {"advantages": torch.zeros_like(state["archive.rewards"])}
     for field in fields(Segments):
         name = f"archive.{field.name}"
-        if field.name not in found:
+        if field.name not in (*found, "environments"):
             found[field.name] = state.get(name) if field.name == "masks" else state[name]
-    archive = Segments(**found)  # type: ignore[arg-type]
-    _check_archive(archive, trainer)
+    _check_archive(Segments(**found, environments=environments), trainer)  # type: ignore[arg-type]
     for name, value in found.items():
-        on_host = value is None or name in ("environments", "environment")
-        found[name] = value if on_host or value is None else value.to(trainer.device)
-    return Segments(**found)  # type: ignore[arg-type]
+        if value is not None and name != "environment":
+            found[name] = value.to(trainer.device)
+    return Segments(**found, environments=environments)  # type: ignore[arg-type]
 
 
 def _check_archive(archive: Segments, trainer: Trainer) -> None:
     """ValueError where an index or a shape would lead training astray, or out of bounds."""
     buffer, spec, segments = trainer.buffer, trainer.batch.spec, len(archive)
-    fresh = buffer.segments(0)
+    fresh, (environments,) = buffer.segments(0), archive.environments
     for field in fields(Segments):
         value, like = getattr(archive, field.name), getattr(fresh, field.name)
         if field.name == "environments":
-            like, shape = fresh.environments, (len(value), spec.state_bytes)
+            value, like, shape = environments, buffer.environments, (len(environments), spec.state_bytes)
         elif field.name == "masks":
             like, shape = buffer.rewards, (buffer.horizon, segments)
         else:
@@ -132,7 +134,7 @@ def _check_archive(archive: Segments, trainer: Trainer) -> None:
     for name, value, last in (
         ("actions", archive.actions, spec.actions - 1),
         ("agent", archive.agent, buffer.agents - 1),
-        ("environment", archive.environment, len(archive.environments) - 1),
+        ("environment", archive.environment, len(environments) - 1),
         ("iteration", archive.iteration, trainer.iteration),
     ):
         if segments and not 0 <= int(value.min()) <= int(value.max()) <= last:

@@ -76,7 +76,7 @@ class RolloutBuffer:
             masks=self.masks,
             bootstrap=self.bootstrap,
             state=self.state,
-            environments=self.environments,
+            environments=(self.environments,),
             environment=self._agent_here // max(1, self.agents // max(1, len(self.environments))),
             agent=self._agent,
             iteration=torch.full_like(self._agent, iteration),

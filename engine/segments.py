@@ -6,6 +6,7 @@ The fresh ones lie in the rollout buffer; what replay keeps over iterations are 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -36,10 +37,13 @@ class Minibatch:
 class Segments:
     """S segments of T steps. Time-major fields [T, S]; `observations` [T, S, D]; `bootstrap`, `agent`, `iteration` [S].
 
-    `state` [layers, parts, S, hidden] is the recurrent state at the segment's start, `environments` uint8 [E, bytes]
-    the environments' states there, of which `environment` [S] names each segment's row. `iteration` is the one that
-    collected the segment. `logprobs` stay those of the policy that acted, whatever was learned since: `ratios` tell the
-    difference.
+    `state` [layers, parts, S, hidden] is the recurrent state at the segment's start, `environments` the environments'
+    states there, each uint8 [E, bytes], of which `environment` [S] names each segment's row, counted through all of
+    them. `iteration` is the one that collected the segment. `logprobs` stay those of the policy that acted, whatever
+    was learned since: `ratios` tell the difference.
+
+    All is on one device, but `environments` and `environment` on the host. What the fresh segments have there may still
+    be on its way from a GPU until their horizon is known: before that it is handed on, never read.
     """
 
     observations: Tensor
@@ -55,7 +59,7 @@ class Segments:
     masks: Tensor | None
     bootstrap: Tensor
     state: Tensor
-    environments: Tensor
+    environments: tuple[Tensor, ...]
     environment: Tensor
     agent: Tensor
     iteration: Tensor
@@ -64,20 +68,26 @@ class Segments:
         return len(self.bootstrap)
 
     def select(self, index: Tensor) -> Segments:
-        """Copies of the segments with the given indices [M]."""
+        """Copies of the segments with the given indices [M], once their horizon is known."""
         chosen: dict[str, Tensor | None] = {}
         for item in fields(self):
-            value: Tensor | None = getattr(self, item.name)
-            if value is not None and item.name not in _OTHERWISE:
-                value = value.index_select(1, index)
-            chosen[item.name] = value
-        for name in ("bootstrap", "agent", "iteration"):
-            chosen[name] = getattr(self, name).index_select(0, index)
-        chosen["state"] = self.state.index_select(2, index)
-        host = index.to(self.environments.device)
-        chosen["environments"] = self.environments.index_select(0, self.environment.index_select(0, host))
-        chosen["environment"] = torch.arange(len(index))
-        return Segments(**chosen)  # type: ignore[arg-type]
+            if item.name not in _ON_HOST:
+                value: Tensor | None = getattr(self, item.name)
+                chosen[item.name] = None if value is None else value.index_select(_DIMENSION.get(item.name, 1), index)
+        environments = (self.environment_states(index.cpu()),)
+        return Segments(**chosen, environments=environments, environment=torch.arange(len(index)))  # type: ignore[arg-type]
+
+    def environment_states(self, index: Tensor) -> Tensor:
+        """States [M, bytes] of the environments where the segments with the given indices [M] begin, copied; on the
+        host. Only when the segments' horizon is known."""
+        rows = self.environment.index_select(0, index)
+        found = torch.empty(len(rows), self.environments[0].shape[1], dtype=torch.uint8)
+        first = 0
+        for states in self.environments:
+            inside = (rows >= first) & (rows < first + len(states))
+            found[inside] = states.index_select(0, rows[inside] - first)
+            first += len(states)
+        return found
 
     def compute_advantages(self, settings: AdvantageSettings, kernels: ExperienceKernels | None = None) -> None:
         """Brings `advantages` up to date with `values` and `ratios`; `kernels` are those of the GPU they are on."""
@@ -117,14 +127,14 @@ class Segments:
         )
 
 
-_OTHERWISE = ("bootstrap", "agent", "iteration", "state", "environments", "environment")
-"""Fields whose segments do not lie in dimension 1."""
-_NEVER_IN_PLACE = ("masks", "environments", "environment")
-"""Fields that are None now and then, or lie on the host."""
+_ON_HOST = ("environments", "environment")
+"""Fields that lie on the host."""
+_DIMENSION = {"bootstrap": 0, "agent": 0, "iteration": 0, "state": 2}
+"""The dimension of a field along which the segments lie, where it is not 1."""
 
 
 def join_segments(parts: Sequence[Segments], into: Segments | None = None) -> Segments:
-    """One `Segments` from several, in order.
+    """One `Segments` from several, in order; the environments' states are those of the parts and not copied.
 
     `into`, of the same shapes, gives its tensors to be overwritten, except for masks and what lies on the host.
     """
@@ -134,18 +144,18 @@ def join_segments(parts: Sequence[Segments], into: Segments | None = None) -> Se
         parts = [replace(part, masks=_masks(part)) for part in parts]
     joined: dict[str, Tensor | None] = {}
     for item in fields(Segments):
+        if item.name in _ON_HOST:
+            continue
         values = [getattr(part, item.name) for part in parts]
         if values[0] is None:
             joined[item.name] = None
         else:
-            dimension = 2 if item.name == "state" else 0 if item.name in _OTHERWISE else 1
-            place = None if into is None or item.name in _NEVER_IN_PLACE else getattr(into, item.name)
-            joined[item.name] = torch.cat(values, dim=dimension, out=place)
-    offsets = [0]
-    for part in parts:
-        offsets.append(offsets[-1] + len(part.environments))
-    joined["environment"] = torch.cat([part.environment + at for part, at in zip(parts, offsets, strict=False)])
-    return Segments(**joined)  # type: ignore[arg-type]
+            place = None if into is None or item.name == "masks" else getattr(into, item.name)
+            joined[item.name] = torch.cat(values, dim=_DIMENSION.get(item.name, 1), out=place)
+    environments = tuple(states for part in parts for states in part.environments)
+    offsets = itertools.accumulate((sum(map(len, part.environments)) for part in parts), initial=0)
+    environment = torch.cat([part.environment + at for part, at in zip(parts, offsets, strict=False)])
+    return Segments(**joined, environments=environments, environment=environment)  # type: ignore[arg-type]
 
 
 def concatenated(parts: Sequence[Tensor], dim: int = 0) -> Tensor:

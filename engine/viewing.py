@@ -102,7 +102,7 @@ def replay_states(trainer: Trainer, store: Segments, place: int) -> tuple[list[b
             masks=flags[2],
             final_observations=np.zeros((agents, spec.observation_size), np.float32),
         )
-        batch.set_state(0, store.environments[int(store.environment[place])].numpy().tobytes())
+        batch.set_state(0, store.environment_states(torch.tensor([place])).numpy().tobytes())
         batch.observe(0)
         states = []
         for t in range(horizon):

@@ -42,7 +42,7 @@ def make_segments(count: int, iteration: int, horizon: int = 5, masked: bool = F
         masks=torch.ones(horizon, count) if masked else None,
         bootstrap=mark.clone(),
         state=mark.view(1, 1, count, 1).repeat(1, 2, 1, 4),
-        environments=mark.to(torch.uint8).view(count, 1).repeat(1, 6),
+        environments=(mark.to(torch.uint8).view(count, 1).repeat(1, 6),),
         environment=torch.arange(count),
         agent=torch.arange(count),
         iteration=torch.full((count,), iteration),
@@ -57,7 +57,8 @@ def marks(segments: Segments) -> list[int]:
         value = value[..., 0] if value.ndim == 3 else value
         assert [int(x) for x in value[-1]] == found, name
     assert [int(x) for x in segments.state[0, 1, :, 3]] == found
-    assert [int(x) for x in segments.environments[segments.environment, 0]] == [mark % 256 for mark in found]
+    states = segments.environment_states(torch.arange(len(segments)))
+    assert states.tolist() == [6 * [mark % 256] for mark in found]
     assert [100 * int(i) + int(a) for i, a in zip(segments.iteration, segments.agent, strict=True)] == found
     return found
 
@@ -215,6 +216,21 @@ def test_joined_segments_are_those_of_the_stores() -> None:
     assert first.values[0].tolist() == expected
 
 
+def test_states_may_arrive_after_the_segments_were_joined() -> None:
+    """As from a GPU that is still at work on the horizon: of fresh and of older segments, alternating."""
+    fresh, older = make_segments(4, 2), make_segments(3, 1)
+    (states,) = fresh.environments
+    arriving = states.clone()
+    states.fill_(0xFF)
+    experience = Experience(fresh, older)
+    experience.join(None)
+    states.copy_(arriving)
+    (joined,) = experience.stores
+    assert marks(joined) == [200, 201, 202, 203, 100, 101, 102]
+    assert marks(joined.select(torch.tensor([6, 0, 4, 3, 0]))) == [102, 200, 100, 203, 200]
+    assert marks(join_segments([joined.select(torch.tensor([5])), joined])) == [101, *marks(joined)]
+
+
 def test_a_segment_view_shows_the_one_asked_for(make_trainer: Make) -> None:
     trainer = make_trainer("replay.factor=1", "train.minibatch=32")
     for _ in range(3):
@@ -247,4 +263,5 @@ def test_every_field_of_segments_has_its_place_in_a_selection() -> None:
     chosen = segments.select(torch.tensor([2, 0, 2]))
     for field in fields(Segments):
         value = getattr(chosen, field.name)
+        (value,) = value if field.name == "environments" else (value,)
         assert 3 in value.shape, field.name

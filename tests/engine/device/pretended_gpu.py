@@ -6,6 +6,8 @@ A build of torch without CUDA trains on it as it would on a card. What would fai
 - a tensor of the host's among those of the device, a generator of the other one's, `numpy()` of a device's tensor;
 - a number that the host asks the device for: it is noted in `waits`, and refused while a graph is recorded;
 - a copy between the two that holds the host up, because the memory is not pinned or nobody said `non_blocking`;
+- a number that is read before it has come: a copy to the host that holds nobody up (outside of graphs) leaves rubbish
+  there until the host has waited for something that the device does after it;
 - a graph: what was recorded is done again on the same memory, and nothing else.
 
 Streams do nothing here (tests/engine/device/host_lanes.py has what may go wrong with those).
@@ -14,8 +16,10 @@ Streams do nothing here (tests/engine/device/host_lanes.py has what may go wrong
 from __future__ import annotations
 
 import contextlib
+import threading
 import traceback
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +36,8 @@ CUDA = torch.device("cuda", 0)
 HOST = torch.device("cpu")
 GENERATOR = torch.Generator
 ENGINE = Path(device_program.__file__).parent
+RUBBISH = 0xFF
+"""Bytes that have not come yet: no finite number as floats, out of bounds as an index or an action."""
 
 
 class Wait(NamedTuple):
@@ -129,6 +135,11 @@ class PretendedGpu:
         """Graphs launched."""
         self.operations = 0
         """Operations on the device's tensors, each of which is a launch, outside graphs."""
+        self.sent = 0
+        """Copies to the host that it was not held up by."""
+        self._coming: deque[tuple[int, Tensor, Tensor]] = deque()
+        """Those that have not come yet: the number of each, where to, and what."""
+        self._one_at_a_time = threading.RLock()
 
     def here(self) -> Here:
         """For the present thread."""
@@ -144,7 +155,8 @@ class PretendedGpu:
         device = any(on_device) or (asked is not None and torch.device(asked).type == "cuda")
         if any(on_device) and not all(on_device):
             if name == "aten::copy_":
-                self._cross(*args, **kwargs)
+                if self._cross(*args, **kwargs) and self.tape is None:
+                    return self._send(*args[:2])
             else:
                 self._refuse_mixture(name, given)
         if device:
@@ -187,21 +199,46 @@ class PretendedGpu:
             shapes = ", ".join(str(list(each.shape)) for each in lone)
             raise RuntimeError(f"Expected all tensors to be on the same device, {name} was given {shapes} of the CPU's")
 
-    def _cross(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> None:
+    def _cross(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> bool:
+        """Notes a copy between the two. Whether it goes to the host without holding it up."""
         here = source if isinstance(target, OnDevice) else target
         self.crossed += source.nbytes
+        held_up = False
         if not (non_blocking and self._is_pinned(here)):
             self.wait("copy to the device" if here is source else "copy to the host")
+            held_up = True
         if source.dtype != target.dtype or not (target.is_contiguous() and source.is_contiguous()):
             self.wait("copy by way of a copy")
+            held_up = True
+        with self._one_at_a_time:
+            if here is source and any(_storage(here) == _storage(to) for _, to, _ in self._coming):
+                self.arrive()  # the device does one copy after the other
+        return here is target and not held_up
 
-    def wait(self, operation: str) -> None:
-        """Notes that the host waits."""
+    def _send(self, target: Tensor, source: OnDevice) -> Tensor:
+        """A copy to the host as late as the device may end it."""
+        self.operations += 1
+        with self._one_at_a_time:
+            self.sent += 1
+            self._coming.append((self.sent, target, source.here.clone()))
+            target.view(-1).view(torch.uint8).fill_(RUBBISH)
+        return target
+
+    def arrive(self, sent: int | None = None) -> None:
+        """Ends the copies to the host, the first `sent` of them; None: all."""
+        with self._one_at_a_time:
+            while self._coming and (sent is None or self._coming[0][0] <= sent):
+                _, target, value = self._coming.popleft()
+                target.copy_(value)
+
+    def wait(self, operation: str, sent: int | None = None) -> None:
+        """Notes that the host waits, for all that was queued or for what was before so many copies to the host."""
         if self.tape is not None:
             raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing: {operation}")
         frames = [each for each in traceback.extract_stack() if Path(each.filename).is_relative_to(ENGINE)]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}" if frames else "a test"
         self.waits.append(Wait(operation, place))
+        self.arrive(sent)
 
     def pin(self, tensor: Tensor) -> None:
         """The host's memory that the device can reach without it."""
@@ -209,7 +246,7 @@ class PretendedGpu:
         self._pinned[storage.data_ptr()] = storage
 
     def _is_pinned(self, tensor: Tensor) -> bool:
-        return tensor.untyped_storage().data_ptr() in self._pinned
+        return _storage(tensor) in self._pinned
 
     @contextlib.contextmanager
     def record(self) -> Iterator[Tape]:
@@ -225,6 +262,10 @@ class PretendedGpu:
             for storage, saved in before:
                 storage.copy_(saved)
         self.recorded.append(tape)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _inner(value: Any) -> Any:

@@ -106,14 +106,16 @@ def _install_graphs(gpu: PretendedGpu, patch: pytest.MonkeyPatch) -> None:
     class Event:
         def __init__(self, enable_timing: bool = False) -> None:
             self.timed = enable_timing
+            self.sent = 0
 
         def record(self, stream: object = None) -> None:
-            self.at = time.perf_counter()
+            self.at, self.sent = time.perf_counter(), gpu.sent
 
         def synchronize(self) -> None:
-            gpu.wait("event")
+            gpu.wait("event", self.sent)
 
         def query(self) -> bool:
+            gpu.arrive(self.sent)
             return True
 
         def elapsed_time(self, end: Event) -> float:

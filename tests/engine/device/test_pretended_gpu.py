@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -24,7 +25,7 @@ from engine.guard import NonFiniteError
 from engine.memory import memory_parts
 from engine.resume import load_state, save_state
 from engine.trainer import Trainer
-from engine.viewing import ORDERS, view_segment
+from engine.viewing import ORDERS, replay_states, view_segment
 from tests.engine.conftest import TINY, figures, wait_for
 from tests.engine.device.pretended_gpu import CUDA, OnDevice, PretendedGpu
 from tests.engine.device.pretended_torch import install
@@ -107,6 +108,35 @@ def test_what_the_host_waits_for_is_noted(gpu: PretendedGpu) -> None:
     there.add_(1).masked_fill_(there > 1, 2)
     torch.where(there > 1, there, 0.0)
     assert gpu.waits == []
+
+
+def test_what_is_sent_to_the_host_comes_when_it_was_waited_for(gpu: PretendedGpu) -> None:
+    there, here, event = torch.arange(4.0, device=CUDA), torch.zeros(4, pin_memory=True), torch.cuda.Event()
+
+    def send() -> None:
+        event.record()
+        here.zero_().copy_(there, non_blocking=True)
+
+    send()
+    there.add_(1)
+    assert here.isnan().all()
+    event.synchronize()
+    assert here.isnan().all(), "this event was before the copy"
+    event.record()
+    event.synchronize()
+    assert here.tolist() == [0, 1, 2, 3]
+    for wait in (
+        torch.cuda.synchronize,
+        there.tolist,
+        there.cpu,
+        lambda: torch.ones(1, pin_memory=True).copy_(there[:1]),
+    ):
+        send()
+        assert here.isnan().all()
+        wait()
+        assert here.tolist() == [1, 2, 3, 4]
+    send()
+    assert torch.zeros(4, device=CUDA).copy_(here, non_blocking=True).tolist() == [1, 2, 3, 4], "one after the other"
 
 
 def test_what_is_wanted_at_one_time_crosses_in_one_copy(gpu: PretendedGpu) -> None:
@@ -284,8 +314,8 @@ def test_when_the_host_has_waited_the_device_waits_for_two_launches(
     launched: list[int] = []
     wait, replay = gpu.wait, torch.cuda.CUDAGraph.replay
 
-    def waiting(operation: str) -> None:
-        wait(operation)
+    def waiting(operation: str, sent: int | None = None) -> None:
+        wait(operation, sent)
         waited.append(gpu.operations)
 
     def replaying(graph: Any) -> None:
@@ -408,6 +438,26 @@ def test_segments_can_be_looked_at(make: Make, where: str) -> None:
         view = view_segment(trainer, order, 3)
         assert len(view.steps) == trainer.buffer.horizon
         assert all(step.ratio == pytest.approx(1, abs=0.5) for step in view.steps)
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", ["breakout.toml", "maze.toml"])
+def test_a_replayed_segment_shows_what_was_recorded(make: Make, name: str, where: str) -> None:
+    """The states that the fresh ones begin in may come to the host when they have long been joined to the older ones;
+    they are those of the right horizon all the same, of kept segments and after a resume, too."""
+    sets = ("replay.factor=1", "replay.refill=random", f"env.device={where}")
+    trainer, resumed = (make(*sets, name=name) for _ in range(2))
+    for _ in range(3):
+        trainer.iterate()
+    load_state(resumed, save_state(trainer, {}))
+    for each in (trainer, resumed):
+        each.iterate()
+        assert each.archive is not None
+        assert 0 < int((each.archive.iteration < each.iteration).sum()) < len(each.archive)
+        for store in (*each.experience.stores, each.archive):
+            for place in range(len(store)):
+                observations = replay_states(each, store, place)[1]
+                assert np.allclose(observations, store.observations[:, place].cpu().numpy(), atol=1e-5)
 
 
 def test_the_breakdown_of_the_memory_counts_what_is_there(gpu: PretendedGpu, make: Make) -> None:
