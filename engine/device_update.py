@@ -135,12 +135,7 @@ class DeviceUpdate:
         aims = self._learner.aims(experience, drawn)
         explained = aims.explained
         if explained is None:
-            store, fresh = experience.stores[0], slice(0, experience.fresh)
-            explained = recordable_explained_variance(
-                store.advantages[:, fresh],
-                store.values[:, fresh],
-                None if store.masks is None else store.masks[:, fresh],
-            )
+            explained = recordable_explained_variance(*experience.fresh_estimates())
         ratios = self._learner.learn(experience, drawn, aims, settings.learning, OnePhase())
         log.write(explained, drawn, ratios, settings.learning.loss.clip, self._learner.kernels.minibatch)
 

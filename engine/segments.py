@@ -213,6 +213,12 @@ class Experience:
         first = len(self.stores[0])
         return (self.stores[0], index) if index < first else (self.stores[1], index - first)
 
+    def fresh_estimates(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Advantages, values and masks (None: every step counts) of the fresh segments, each [T, N]."""
+        store, fresh = self.stores[0], slice(0, self.fresh)
+        masks = None if store.masks is None else store.masks[:, fresh]
+        return store.advantages[:, fresh], store.values[:, fresh], masks
+
     def advantages_of(self, segments: Tensor) -> tuple[Tensor, Tensor | None]:
         """Advantages [T, M] and masks [T, M] (None: every step counts) of sorted segments."""
         parts = self._parts(segments)

@@ -227,10 +227,9 @@ class Trainer:
 
     def compute_advantages(self) -> None:
         """Advantages of every segment from the values and ratios as the last minibatch left them."""
-        fresh = self.experience.stores[0]
         self.experience.compute_advantages(live_settings.advantages(self.profile), self.policy.kernels)
         if self.explained_variance is None:
-            self.explained_variance = explained_variance(fresh.advantages, fresh.values, fresh.masks)
+            self.explained_variance = explained_variance(*self.experience.fresh_estimates())
         self.timer.lap("train/advantage")
 
     def sampling_settings(self) -> SamplingSettings:

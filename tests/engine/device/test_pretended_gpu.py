@@ -228,6 +228,19 @@ def test_what_is_learned_is_what_the_cpu_learns(gpu: PretendedGpu, make: Make, c
         assert gpu.launches > 5
 
 
+def test_without_a_minibatch_the_fresh_segments_alone_tell_what_is_explained(make: Make) -> None:
+    """As on the CPU, though here the older ones lie in the same store."""
+    sets = ("replay.factor=2", "train.update_epochs=0.2", "train.minibatch=128")
+    there, here = make(*sets), Trainer(Profile.load("breakout.toml", [*TINY, *sets, "train.fused=false"]), CPU)
+    idle = 0
+    for _ in range(4):
+        one, other = there.iterate().metrics, here.iterate().metrics
+        idle += one["train/minibatches"] == 0 and len(there.experience) > there.experience.fresh
+        assert one["loss/explained_variance"] == pytest.approx(other["loss/explained_variance"], rel=1e-3, abs=3e-4)
+    here.close()
+    assert idle == 2
+
+
 @pytest.mark.parametrize("case", ROUNDED)
 def test_with_rounded_products_it_is_nearly_that(gpu: PretendedGpu, make: Make, case: str) -> None:
     """The rollout goes by the kernel for a whole step, an LSTM's segment by that for all steps."""
