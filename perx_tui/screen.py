@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -15,8 +16,18 @@ from typing import Any, Self
 from perx_tui.errors import ForcedExit
 from perx_tui.terminal import terminal_size
 
-_ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
-_LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
+_ENTER = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[2J"
+_LEAVE = "\x1b[0m\x1b[?2004l\x1b[?25h\x1b[?1049l"
+
+_PASTED, _PASTED_END = b"\x1b[200~", b"\x1b[201~"
+_SEQUENCE = re.compile(
+    rb"\x1b\[200~.*?(?:\x1b\[201~|\Z)"  # pasted text
+    rb"|\x1b\[[0-?]*[ -/]*[@-~]?"  # arrows and their like
+    rb"|\x1bO.?|\x1b"  # function keys; escape by itself
+    rb"|[\xc2-\xf4][\x80-\xbf]*",  # a letter beyond ASCII
+    re.DOTALL,
+)
+"""What the terminal sends as several bytes, and escape: no keys of such a screen."""
 
 
 class Screen:
@@ -30,6 +41,7 @@ class Screen:
         self._modes: list[Any] = termios.tcgetattr(self._fd)
         self._shown: list[str] = []
         self._size = (0, 0)
+        self._typed = b""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -71,21 +83,36 @@ class Screen:
             self._write("".join(output))
 
     def key(self, timeout: float) -> str | None:
-        """The next key within `timeout` seconds, None when there is none, "q" when the terminal is gone."""
-        ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout))
-        if not ready:
-            return None
+        """The next key within `timeout` seconds, "" for a sequence (arrows, pasted text), which is no key of this
+        screen, None when there is none, "q" when the terminal is gone. Keys that came together come one a call."""
+        if not self._typed:
+            if not self._is_ready(timeout):
+                return None
+            self._typed = self._read()
+            if not self._typed:
+                return "q"
+        while self._typed.startswith(_PASTED) and _PASTED_END not in self._typed and self._is_ready(0.1):
+            if not (more := self._read()):
+                return "q"
+            self._typed += more
+        found = _SEQUENCE.match(self._typed)
+        length = found.end() if found else 1
+        key, self._typed = self._typed[:length], self._typed[length:]
+        return "" if found else key.decode("utf-8", "replace")
+
+    def _is_ready(self, timeout: float) -> bool:
+        """Whether there is something to read, or the terminal is gone, within `timeout` seconds."""
+        return bool(select.select([self._fd], [], [], max(0.0, timeout))[0])
+
+    def _read(self) -> bytes:
+        """What was typed, empty when the terminal is gone."""
         try:
-            pressed = os.read(self._fd, 64)
+            return os.read(self._fd, 1024)
         except OSError:
-            return "q"
-        if not pressed:
-            return "q"
-        # A sequence (arrows, pasted text) is no key of this screen.
-        return pressed.decode("utf-8", "replace") if len(pressed) == 1 else ""
+            return b""
 
     def _take(self) -> None:
-        tty.setcbreak(self._fd)
+        tty.setcbreak(self._fd, termios.TCSADRAIN)  # what was typed while the program loaded is not thrown away
         self._shown = []
         self._size = (0, 0)
         self._write(_ENTER)

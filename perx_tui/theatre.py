@@ -86,10 +86,9 @@ class _Stage:
         due = time.monotonic() + 1 / self._fps
         while True:
             self._draw(frame, title)
-            left = due - time.monotonic()
-            if left <= 0 and not self._paused:
-                return "next frame"
-            match self._screen.key(0.5 if self._paused else left):
+            match self._screen.key(0.5 if self._paused else due - time.monotonic()):
+                case None if not self._paused:
+                    return "next frame"
                 case key if key in LEAVE:
                     return "quit"
                 case "n":
@@ -102,6 +101,6 @@ class _Stage:
                 case "+" | "=":
                     self._fps = min(240.0, self._fps * 1.5)
                 case "-":
-                    self._fps = max(0.5, self._fps / 1.5)
+                    self._fps = min(self._fps, max(0.5, self._fps / 1.5))
                 case _:
                     pass
