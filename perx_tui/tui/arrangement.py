@@ -25,6 +25,9 @@ _WILLING = ("curve", "episode", "log", "losses", "phases", "replay", "memory", "
 _SLOT = "slot"
 """The place that several panels share, until it is known whose it is."""
 
+_Cuts = tuple["str | _Cuts", ...]
+"""How an area is cut from edge to edge into places and areas that are cut in their turn, the other way."""
+
 
 class Rect(NamedTuple):
     """A place on the screen, in cells."""
@@ -96,17 +99,17 @@ def _seen(
     """Places of the panels that are `seen` and, where several share one, that of the tabs and their names."""
     kind = size_class(width, height)
     if kind in ("large", "medium"):
-        places = _full(body) if kind == "large" else _medium(body, game)
-        return _without(places, [name for name in places if name not in seen]), ()
+        places, cuts = _full(body) if kind == "large" else _medium(body, game)
+        return _without(places, cuts, [name for name in places if name not in seen]), ()
     divide = _small if kind == "small" else _tiny
-    places = divide(body, game)
+    places, cuts = divide(body, game)
     sharing = _sharing(places, seen)
     row = len(sharing) > 1
     if row:
-        places = divide(body._replace(height=body.height - 1), game)
+        places, cuts = divide(body._replace(height=body.height - 1), game)
         sharing = _sharing(places, seen)
     gone = [name for name in places if name not in seen and name != _SLOT]
-    places = _without(places, gone if sharing else [*gone, _SLOT])
+    places = _without(places, cuts, gone if sharing else [*gone, _SLOT])
     top = body.y
     if sharing:
         slot = places.pop(_SLOT)
@@ -123,36 +126,57 @@ def _sharing(places: dict[str, Rect], seen: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in PANELS if name in seen and name not in places)
 
 
-def _without(places: dict[str, Rect], names: Collection[str]) -> dict[str, Rect]:
-    """`places` without some of them, whose room goes to those beside them.
+def _without(places: dict[str, Rect], cuts: _Cuts, names: Collection[str]) -> dict[str, Rect]:
+    """`places` without some of them, whose room goes to those beside them, across the cut between them.
 
-    Every arrangement here is made by cuts from edge to edge, one inside the other. So on one side of every place at
-    least those that touch it have exactly its edge in common, and can be drawn out over it.
+    Those of one side of a cut that touch it have exactly the edge of the place on its other side in common with it, and
+    can be drawn out over it; what is left is cut from edge to edge as before. Others can have the same edge by chance,
+    at one width or height: drawn out, they could leave a place that no others can be drawn out over.
     """
     places = dict(places)
     for name in names:
         gone = places.pop(name)
-        sides = [side for side in _sides(places, gone) if side]
-        for grown, rect in min(sides, key=lambda side: min(map(_reluctance, side)), default={}).items():
-            places[grown] = rect
+        cuts, beside = _taken_out(cuts, name)
+        sides = [_drawn_out({each: places[each] for each in _names(part)}, gone) for part in beside]
+        most_willing = min(sides, key=lambda side: min(map(_reluctance, side)))
+        places |= most_willing
     return places
 
 
-def _sides(places: dict[str, Rect], gone: Rect) -> list[dict[str, Rect]]:
-    """For each side of `gone` those that have exactly that edge in common with it, drawn out over it."""
+def _taken_out(cuts: _Cuts, name: str) -> tuple[_Cuts, _Cuts]:
+    """`cuts` without a place, and what was beside it."""
+    index = next(index for index, part in enumerate(cuts) if name in _names(part))
+    part, before, after = cuts[index], cuts[:index], cuts[index + 1 :]
+    if isinstance(part, str):
+        return before + after, before[-1:] + after[:1]
+    rest, beside = _taken_out(part, name)
+    if len(rest) > 1:
+        return (*before, rest, *after), beside
+    only = rest[0]  # alone between two cuts; what it is cut into is cut the same way as they are
+    return (*before, *((only,) if isinstance(only, str) else only), *after), beside
+
+
+def _names(part: str | _Cuts) -> tuple[str, ...]:
+    """All places of a part."""
+    return (part,) if isinstance(part, str) else tuple(name for each in part for name in _names(each))
+
+
+def _drawn_out(part: dict[str, Rect], gone: Rect) -> dict[str, Rect]:
+    """The places of a `part` that touch the place beside it, drawn out over it."""
     right, bottom = gone.x + gone.width, gone.y + gone.height
-    within_rows = {n: r for n, r in places.items() if r.y >= gone.y and r.y + r.height <= bottom}
-    within_columns = {n: r for n, r in places.items() if r.x >= gone.x and r.x + r.width <= right}
-    left_of = {n: r._replace(width=r.width + gone.width) for n, r in within_rows.items() if r.x + r.width == gone.x}
-    right_of = {n: r._replace(x=gone.x, width=r.width + gone.width) for n, r in within_rows.items() if r.x == right}
-    above = {
-        n: r._replace(height=r.height + gone.height) for n, r in within_columns.items() if r.y + r.height == gone.y
-    }
-    below = {n: r._replace(y=gone.y, height=r.height + gone.height) for n, r in within_columns.items() if r.y == bottom}
-    return [
-        *(side if sum(r.height for r in side.values()) == gone.height else {} for side in (left_of, right_of)),
-        *(side if sum(r.width for r in side.values()) == gone.width else {} for side in (above, below)),
-    ]
+    drawn: dict[str, Rect] = {}
+    for name, rect in part.items():
+        if gone.y <= rect.y and rect.y + rect.height <= bottom:
+            if rect.x + rect.width == gone.x:
+                drawn[name] = rect._replace(width=rect.width + gone.width)
+            elif rect.x == right:
+                drawn[name] = rect._replace(x=gone.x, width=rect.width + gone.width)
+        elif gone.x <= rect.x and rect.x + rect.width <= right:
+            if rect.y + rect.height == gone.y:
+                drawn[name] = rect._replace(height=rect.height + gone.height)
+            elif rect.y == bottom:
+                drawn[name] = rect._replace(y=gone.y, height=rect.height + gone.height)
+    return drawn
 
 
 def _reluctance(name: str) -> int:
@@ -192,18 +216,19 @@ def _failure(body: Rect) -> dict[str, Rect]:
     return {"failure": failure, "curve": curve, "losses": losses, "phases": phases}
 
 
-def _full(body: Rect) -> dict[str, Rect]:
+def _full(body: Rect) -> tuple[dict[str, Rect], _Cuts]:
     """Everything: the game large at the left under speed and memory, learning and its reasons at the right."""
     left, right = _columns(body, 76, 0)
-    places: dict[str, Rect] = {}
     if body.height >= 54:
-        throughput, memory, episode, places["log"] = _rows(left, 8, 6, 34, 0)
+        throughput, memory, episode, log = _rows(left, 8, 6, 34, 0)
         curve, middle, replay = _rows(right, 0, 15, 15)
+        cuts: _Cuts = ("throughput", "memory", "episode", "log"), ("curve", ("phases", "losses"), "replay")
     else:
         throughput, memory, episode = _rows(left, 0, 6, 33)
-        curve, middle, replay, places["log"] = _rows(right, 0, 15, 12, 7)
+        curve, middle, replay, log = _rows(right, 0, 15, 12, 7)
+        cuts = ("throughput", "memory", "episode"), ("curve", ("phases", "losses"), "replay", "log")
     phases, losses = _columns(middle, right.width // 2, 0)
-    return places | {
+    places = {
         "throughput": throughput,
         "memory": memory,
         "episode": episode,
@@ -211,10 +236,12 @@ def _full(body: Rect) -> dict[str, Rect]:
         "phases": phases,
         "losses": losses,
         "replay": replay,
+        "log": log,
     }
+    return places, cuts
 
 
-def _medium(body: Rect, game: int) -> dict[str, Rect]:
+def _medium(body: Rect, game: int) -> tuple[dict[str, Rect], _Cuts]:
     """Everything, smaller: the game in its small size."""
     top, main = _rows(body, 7, 0)
     throughput, memory = _columns(top, 0, 40)
@@ -223,7 +250,7 @@ def _medium(body: Rect, game: int) -> dict[str, Rect]:
     upper, lower = _rows(right, 0, 15)
     curve, losses = _columns(upper, 0, max(31, right.width * 3 // 8))
     phases, replay = _columns(lower, right.width // 2, 0)
-    return {
+    places = {
         "throughput": throughput,
         "memory": memory,
         "episode": episode,
@@ -233,27 +260,29 @@ def _medium(body: Rect, game: int) -> dict[str, Rect]:
         "replay": replay,
         "log": log,
     }
+    return places, (("throughput", "memory"), (("episode", "log"), (("curve", "losses"), ("phases", "replay"))))
 
 
-def _small(body: Rect, game: int) -> dict[str, Rect]:
+def _small(body: Rect, game: int) -> tuple[dict[str, Rect], _Cuts]:
     """Speed on top, the game at the left, one other panel at the right; more rows below where the terminal is tall."""
+    places: dict[str, Rect] = {}
+    cuts: _Cuts = ("throughput", ("episode", _SLOT))
     if body.height >= 35:
-        throughput, upper, lower = _rows(body, 5 if body.height - 20 >= game else 3, 0, 15)
-        phases, replay = _columns(lower, body.width // 2, 0)
-        fixed = {"phases": phases, "replay": replay}
+        places["throughput"], upper, lower = _rows(body, 5 if body.height - 20 >= game else 3, 0, 15)
+        places["phases"], places["replay"] = _columns(lower, body.width // 2, 0)
+        cuts = (*cuts, ("phases", "replay"))
     else:
-        throughput, upper = _rows(body, 5 if body.height - 5 >= game else 3, 0)
-        fixed = {}
-    episode, slot = _columns(upper, 38, 0)
-    if slot.width >= 78 and not fixed:
-        curve, slot = _columns(slot, slot.width // 2, 0)
-        fixed["curve"] = curve
-    return {"throughput": throughput, "episode": episode, _SLOT: slot} | fixed
+        places["throughput"], upper = _rows(body, 5 if body.height - 5 >= game else 3, 0)
+    places["episode"], slot = _columns(upper, 38, 0)
+    if slot.width >= 78 and body.height < 35:
+        places["curve"], slot = _columns(slot, slot.width // 2, 0)
+        cuts = ("throughput", ("episode", "curve", _SLOT))
+    return places | {_SLOT: slot}, cuts
 
 
-def _tiny(body: Rect, game: int) -> dict[str, Rect]:
+def _tiny(body: Rect, game: int) -> tuple[dict[str, Rect], _Cuts]:
     """One panel at a time, with the speed above it where there is room."""
     if body.height < 17:
-        return {_SLOT: body}
+        return {_SLOT: body}, (_SLOT,)
     throughput, slot = _rows(body, 5, 0)
-    return {"throughput": throughput, _SLOT: slot}
+    return {"throughput": throughput, _SLOT: slot}, ("throughput", _SLOT)

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perx_tui.tui.arrangement import PANELS, SIZE_CLASSES, SMALLEST, Rect, arrange, size_class
@@ -18,6 +18,8 @@ HIDDEN = st.frozensets(CHOICES, max_size=len(PANELS))
 
 @settings(max_examples=400)
 @given(SIZES, CHOICES, st.none() | CHOICES, st.booleans(), st.integers(1, 40), HIDDEN)
+@example((147, 34), "throughput", None, False, 1, frozenset({"memory", "episode", "curve"}))
+@example((149, 60), "throughput", None, False, 14, frozenset({"memory", "curve"}))
 def test_every_cell_belongs_to_exactly_one_place(
     size: tuple[int, int], tab: str, maximized: str | None, failure: bool, rows: int, hidden: frozenset[str]
 ) -> None:
@@ -132,6 +134,16 @@ def test_the_only_panel_has_the_whole_body(size: tuple[int, int], name: str) -> 
 @given(SIZES, CHOICES)
 def test_with_all_panels_hidden_all_are_shown(size: tuple[int, int], tab: str) -> None:
     assert arrange(*size, tab=tab, hidden=PANELS) == arrange(*size, tab=tab)
+
+
+def test_who_gets_the_room_of_a_panel_does_not_hang_on_a_width_or_height_by_which_others_are_in_line_with_it() -> None:
+    """At 147 columns the losses are as wide as the memory above them, at 41 rows the log is as high as the phases."""
+    for width in (146, 147, 149):
+        before, after = arrange(width, 40).places, arrange(width, 40, hidden=("memory",)).places
+        assert {name for name, place in after.items() if place != before[name]} == {"throughput"}
+    for height in (40, 41, 42):
+        before, after = arrange(116, height).places, arrange(116, height, hidden=("episode",)).places
+        assert {name for name, place in after.items() if place != before[name]} == {"log"}
 
 
 @given(SIZES, CHOICES)
