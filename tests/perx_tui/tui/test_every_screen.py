@@ -3,6 +3,7 @@ looked at. Charts are in test_chart_looks.py."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from alarm_fakes import CLIP, ENTROPY, LATER, SPEED, alarmed, disconnected
-from driving import Clock, build
+from driving import Clock, build, staged
 from fakes import FakeSession, failed, kept, on_gpu, paused, running, starting
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -72,11 +73,26 @@ async def show(pilot: Pilot[Any], clock: Clock, keys: tuple[str, ...]) -> None:
     app.play()
     clock.now += 2
     app.tick()
+    app.play()
     await pilot.press(*keys)
     await pilot.pause()
     clock.now += 2
     app.tick()
+    app.play()
     await pilot.pause()
+
+
+async def test_the_episode_stands_still_between_the_steps_of_a_test() -> None:
+    """However long the machine takes from one to the next: pictures of it are compared."""
+    async with staged(FakeSession(running())) as stage:
+        await stage.tick()
+        before = stage.rows("episode")
+        stage.clock.now += 1
+        await asyncio.sleep(0.25)  # a real app would have played it twice
+        await stage.pilot.pause()
+        assert stage.rows("episode") == before
+        stage.app.play()
+        assert stage.rows("episode") != before
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
