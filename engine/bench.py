@@ -8,6 +8,7 @@ that a share holds on a shared and noisy machine where a bare steps/s would not.
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import sys
@@ -28,7 +29,8 @@ from engine.report import Report
 from engine.trainer import Trainer
 
 WARM_UP = {"cpu": 2, "cuda": 3}
-"""Iterations before those that count. A GPU tells an iteration's phases in the next one: hence one more there."""
+"""Iterations before those that count, once replay has its older segments together. A GPU tells an iteration's phases in
+the next one: hence one more there."""
 GEMM_SIZE = 2048
 GEMM_RUNS = 5
 
@@ -134,14 +136,19 @@ def _timed(work: Callable[[], object], device: torch.device) -> float:
 def flop_per_step(trainer: Trainer) -> float:
     """Matrix-product FLOP of one environment step: its rollout forward, and forward and backward per use of it."""
     policy = trainer.policy
-    return policy.forward_flops() + trainer.profile.train.update_epochs * policy.sample_flops()
+    return policy.forward_flops() + uses_per_step(trainer) * policy.sample_flops()
+
+
+def uses_per_step(trainer: Trainer) -> float:
+    """Samples trained on per environment step: update_epochs is the mean use of older segments, too."""
+    return trainer.profile.train.update_epochs * len(trainer.experience) / trainer.experience.fresh
 
 
 def gathered_bytes_per_step(trainer: Trainer) -> float:
     """Bytes read and written per environment step to gather minibatches, from the sizes of what is gathered."""
     batch = trainer.experience.gather(torch.zeros(1, dtype=torch.int64, device=trainer.device))
     gathered = sum(value.nbytes for value in (getattr(batch, each.name) for each in fields(batch)) if value is not None)
-    copied: float = 2 * gathered / trainer.buffer.horizon * trainer.profile.train.update_epochs
+    copied: float = 2 * gathered / trainer.buffer.horizon * uses_per_step(trainer)
     return copied
 
 
@@ -153,9 +160,9 @@ def run_bench(
 ) -> BenchReport:
     """Measures whole iterations after a warm-up, then environments, rollout and update each alone.
 
-    Learning rates are as the profile has them, so the work is that of training. Takes `repeats` + 3 iterations and a
-    little more; with `compare`, a key of OTHERS, those of the other as well, in turn with these. `tell` receives a
-    line for each stage. BenchError where there is nothing to compare.
+    Learning rates are as the profile has them, so the work is that of training. Takes `repeats` + 3 iterations, some
+    more for replay to have its older segments, and a little more; with `compare`, a key of OTHERS, those of the other
+    as well, in turn with these. `tell` receives a line for each stage. BenchError where there is nothing to compare.
     """
     device = resolve_device(profile.train.device)
     profile = profile.for_device(device.type)
@@ -168,7 +175,7 @@ def run_bench(
         kind = torch.bfloat16 if profile.train.precision == "bfloat16" else torch.float32  # tf32 is a way to multiply
         rate = gemm_rate(device, threads, kind)
         turns = "" if compare is None else f", by turns with {compare} ones"
-        tell(f"{repeats} iterations of {steps:,} steps after {WARM_UP[device.type]} to warm up{turns}")
+        tell(f"{repeats} iterations of {steps:,} steps after {sides[0].warm_ups} to warm up{turns}")
         _measure(sides, repeats)
         rate = max(rate, gemm_rate(device, threads, kind))
         return _report(sides, compare, rate, tell)
@@ -240,6 +247,7 @@ class _Side:
 
     def __init__(self, profile: Profile, device: torch.device, tell: Callable[[str], None]) -> None:
         self.trainer, self.device = Trainer(profile, device, warn=tell), device
+        self.warm_ups = WARM_UP[device.type] + math.ceil(profile.replay.factor)
         self.graphs: int | None = None
         """CUDA graphs that it has recorded."""
         self.seconds: list[float] = []
@@ -251,7 +259,7 @@ class _Side:
     def warm_up(self) -> None:
         """Iterations that do not count; in these graphs are recorded."""
         before = recorded_graphs(self.device)
-        for _ in range(WARM_UP[self.device.type]):
+        for _ in range(self.warm_ups):
             self.trainer.iterate()
         if self.device.type == "cuda":
             # Not a difference of two counts: what others held may be gone by now.
@@ -320,8 +328,9 @@ def _alone(trainer: Trainer, device: torch.device, tell: Callable[[str], None]) 
     environments = min(_timed(play, device) for _ in range(4))
     rollout = statistics.median(_timed(trainer.collect, device) for _ in range(3))
     updates: list[int] = []
-    update = statistics.median(_timed(lambda: updates.append(_update(trainer)), device) for _ in range(3))
-    return environments, rollout, trainer.profile.train.minibatch * statistics.mean(updates) / update
+    # One turn may have more minibatches than the next: only the sums belong together.
+    seconds = sum(_timed(lambda: updates.append(_update(trainer)), device) for _ in range(3))
+    return environments, rollout, trainer.profile.train.minibatch * sum(updates) / seconds
 
 
 def _play(trainer: Trainer) -> None:
@@ -337,7 +346,10 @@ def _play(trainer: Trainer) -> None:
 
 
 def _update(trainer: Trainer) -> int:
-    """The updates of one iteration on the experience that lies in the buffer; returns the number of minibatches."""
+    """The updates of one iteration on the experience that lies in the buffer, but a minibatch at least; returns the
+    number of minibatches."""
+    due = trainer.profile.train.update_epochs * len(trainer.experience)
+    trainer.owed_segments = max(trainer.owed_segments, trainer.segments_per_minibatch - due)
     count = 0
     for _ in trainer.minibatches():
         trainer.learn()

@@ -98,6 +98,59 @@ def test_launches_are_counted_when_all_times_are_taken(monkeypatch: pytest.Monke
     assert (report.launches, report.launches_per_iteration) == ({"kernels": 3, "copies": 2}, 5)
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_older_segments_are_trained_on_and_gathered_as_often_as_fresh_ones(
+    monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    """By the minibatches that the iterations which count have trained on, and by the profile without replay."""
+    sides: list[Any] = []
+    minibatches: list[int] = []
+    real = bench._Side.iterate
+
+    def iterate(side: Any) -> None:
+        real(side)
+        sides.append(side)
+        minibatches.append(side.trainer.learner.updates)
+
+    monkeypatch.setattr(bench._Side, "iterate", iterate)
+    without, report = (
+        run_bench(tiny_profile("train.update_epochs=2", f"replay.factor={each}"), repeats=1) for each in (0.0, factor)
+    )
+    uses = [count * 64 / 128 for count in minibatches]
+    assert uses == [2.0, 2.0 * (1 + factor)]
+    policy = sides[0].trainer.policy
+    found = [(each.flop_per_step - policy.forward_flops()) / policy.sample_flops() for each in (without, report)]
+    assert found == pytest.approx(uses)
+    assert report.gathered_bytes_per_step / without.gathered_bytes_per_step == pytest.approx(1 + factor)
+
+
+@pytest.mark.parametrize(("epochs", "minibatches"), [(0.25, [1, 1, 1]), (1.5, [1, 2, 1])])
+def test_updates_alone_are_all_their_samples_by_all_their_seconds(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, epochs: float, minibatches: list[int]
+) -> None:
+    """Where a horizon is less than a minibatch, or no multiple of one, turns differ; none goes without."""
+    trainer = make_trainer(f"train.update_epochs={epochs}", "train.minibatch=128")
+    trainer.iterate()
+    trainer.owed_segments = 0.0
+    trained: list[int] = []
+    real = bench._update
+
+    def update(one: Trainer) -> int:
+        trained.append(real(one))
+        return trained[-1]
+
+    def timed(work: Callable[[], object], device: torch.device) -> float:
+        before = sum(trained)
+        work()
+        return 1.0 + 2.0 * (sum(trained) - before)
+
+    monkeypatch.setattr(bench, "_update", update)
+    monkeypatch.setattr(bench, "_timed", timed)
+    rate = bench._alone(trainer, torch.device("cpu"), pytest.fail)[2]
+    assert trained == minibatches
+    assert rate == 128 * sum(minibatches) / (3 + 2 * sum(minibatches))
+
+
 def test_the_other_differs_by_one_switch() -> None:
     profile = tiny_profile("policy.core=mingru").for_device("cpu")
     plain = bench.other_profile(profile, "plain", torch.device("cpu"))
