@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, fields
 
 import torch
 
+from engine.collector import FusedCollector
 from engine.device_environments import DeviceBatch
 from engine.device_graph import GraphedCall, recorded_graphs
 from engine.devices import resolve_device
 from engine.errors import BenchError
 from engine.launches import count_launches
-from engine.parallel import split
 from engine.profile import Profile
 from engine.report import Report
 from engine.trainer import Trainer
@@ -334,13 +334,19 @@ def _alone(trainer: Trainer, device: torch.device, tell: Callable[[str], None]) 
 
 
 def _play(trainer: Trainer) -> None:
-    """A horizon of every environment with the actions that lie in the buffer, split over the workers as in training."""
-    parts = split(trainer.batch.environments, trainer.workers.count)
+    """A horizon of every environment with the actions that lie in the buffer, stepped by the threads that do so in
+    training: each worker its own environments, or all of them from here, by the threads that the batch has."""
+    batch, horizon = trainer.batch, trainer.buffer.horizon
+    if not isinstance(trainer.collector, FusedCollector):
+        for t in range(horizon):
+            batch.step(t)
+        return
+    parts = [part.environments for part in trainer.collector.parts]
 
     def part(index: int) -> None:
         first, count = parts[index].start, parts[index].stop - parts[index].start
-        for t in range(trainer.buffer.horizon):
-            trainer.batch.step(t, first, count)
+        for t in range(horizon):
+            batch.step(t, first, count)
 
     trainer.workers.run(part)
 

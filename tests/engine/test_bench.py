@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -149,6 +150,29 @@ def test_updates_alone_are_all_their_samples_by_all_their_seconds(
     rate = bench._alone(trainer, torch.device("cpu"), pytest.fail)[2]
     assert trained == minibatches
     assert rate == 128 * sum(minibatches) / (3 + 2 * sum(minibatches))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_environments_alone_are_stepped_by_the_threads_that_step_them_in_training(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, fused: bool
+) -> None:
+    """A batch with threads of its own serves one caller at a time; one without is shared among the workers."""
+    sets = ("env.agents=256", "train.minibatch=1024", "train.threads=2", "env.threads=2")
+    trainer = make_trainer(*sets, f"train.fused={str(fused).lower()}")
+    assert (trainer.workers.count, trainer.batch.threads) == (2, 1 if fused else 2)
+    calls: set[tuple[int, int, int, int]] = set()
+    real = trainer.batch.step
+
+    def step(t: int, first: int = 0, count: int = 256) -> None:
+        calls.add((threading.get_ident() == threading.main_thread().ident, t, first, count))
+        real(t, first, count)
+
+    monkeypatch.setattr(trainer.batch, "step", step)
+    bench._play(trainer)
+    if fused:
+        assert calls == {(first == 0, t, first, 128) for t in range(16) for first in (0, 128)}
+    else:
+        assert calls == {(True, t, 0, 256) for t in range(16)}
 
 
 def test_the_other_differs_by_one_switch() -> None:
