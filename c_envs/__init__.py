@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from c_envs.batch import Batch, Statistics
+from c_envs.batch import MOST_THREADS, Batch, Statistics, cores
 from c_envs.info import ENVIRONMENTS, EnvironmentConfigError, EnvironmentInfo, Setting, Spec, check, spec
 from c_envs.render import ROLES, Renderer
 
 __all__ = [
     "ENVIRONMENTS",
+    "MOST_THREADS",
     "ROLES",
     "Batch",
     "EnvironmentConfigError",
@@ -17,5 +18,6 @@ __all__ = [
     "Spec",
     "Statistics",
     "check",
+    "cores",
     "spec",
 ]

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Buffer = Any
 
 
+MOST_THREADS = _native.THREADS_MAX
+"""Threads that a batch can have, or that can step ranges of one without threads of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Sums over the episodes that ended; divide by `episodes` for means. `length` is in steps."""
@@ -30,7 +34,7 @@ class Batch:
     """`environments` environments of one kind and the `slots` time slots of a rollout they play into.
 
     A row is one agent: N = environments * agents_per_environment of them, those of an environment side by side. The
-    same seed gives the same bytes for any number of `threads` (0: one for every core this process may use). With one
+    same seed gives the same bytes for any number of `threads`, at most MOST_THREADS (0: what `cores` says). With one
     thread, callers may step ranges that do not overlap from threads of their own; any other call while another
     thread's is under way raises RuntimeError, as does any use after a fork; use after `close` raises
     ValueError. An action outside its range counts as 0, a float outside [-1, 1] as the nearer end, nan as 0.
@@ -147,10 +151,9 @@ class Batch:
 
 
 def cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores this process may run on, or MOST_THREADS where there are more."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(found, MOST_THREADS)
 
 
 def _seed(seed: int) -> int:

@@ -9,7 +9,7 @@
 #include "batch.h"
 
 #define TEXT 256
-#define THREADS_MAX 256
+#define THREADS_MAX 256 /* of a batch, its own or its callers' */
 #define BUFFERS 7
 
 /* ---- Arguments ---------------------------------------------------------------------------------------------------- */
@@ -96,8 +96,6 @@ typedef struct {
     Py_ssize_t first, stop;
 } Range;
 
-enum { MOST_RANGES = 256 };
-
 typedef struct {
     PyObject_HEAD
     Batch *batch;              /* NULL once closed */
@@ -105,7 +103,7 @@ typedef struct {
     int bound;
     pid_t owner;               /* process that started the threads */
     atomic_int busy;           /* a call is under way; other threads are turned away */
-    Range ranges[MOST_RANGES]; /* environments that steps under way own; touched with the interpreter's lock held */
+    Range ranges[THREADS_MAX]; /* environments that steps under way own; touched with the interpreter's lock held */
     int range_count;
     int pooled;                /* threads of the batch's own play the ranges */
 } BatchObject;
@@ -414,9 +412,9 @@ static PyObject *batch_step_method(PyObject *object, PyObject *args) {
         batch_leave(self);
         return NULL;
     }
-    if (self->range_count == MOST_RANGES) {
+    if (self->range_count == THREADS_MAX) {
         batch_leave(self);
-        PyErr_Format(PyExc_RuntimeError, "more than %d threads are stepping this batch", MOST_RANGES);
+        PyErr_Format(PyExc_RuntimeError, "more than %d threads are stepping this batch", THREADS_MAX);
         return NULL;
     }
     self->ranges[self->range_count++] = (Range){first, stop};
@@ -888,7 +886,10 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 static int module_exec(PyObject *module) {
-    return add_type(module, "Batch", &batch_spec) < 0 || add_type(module, "Renderer", &renderer_spec) < 0 ? -1 : 0;
+    return add_type(module, "Batch", &batch_spec) < 0 || add_type(module, "Renderer", &renderer_spec) < 0 ||
+                   PyModule_AddIntConstant(module, "THREADS_MAX", THREADS_MAX) < 0
+               ? -1
+               : 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, (void *)module_exec}, {0, NULL}};

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from c_envs import MOST_THREADS, cores
 from engine.errors import DeviceError
-from engine.parallel import LEAST_ROWS, available_cores
+from engine.parallel import LEAST_ROWS
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -32,4 +33,4 @@ def use_precision(precision: str) -> None:
 
 def worker_count(wanted: int, agents: int) -> int:
     """Threads that share the agents on a CPU: `wanted`, or as many as there are cores (0), each with enough to do."""
-    return max(1, min(wanted or available_cores(), agents // LEAST_ROWS or 1))
+    return max(1, min(wanted or cores(), MOST_THREADS, agents // LEAST_ROWS or 1))

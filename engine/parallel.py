@@ -8,7 +8,6 @@ thread.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -19,11 +18,6 @@ Result = TypeVar("Result")
 
 LEAST_ROWS = 128
 """Fewer agents than this a worker and the interpreter's share of a step outweighs its arithmetic."""
-
-
-def available_cores() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare_thread() -> None:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
+from c_envs import MOST_THREADS
+
 DEVICES = ("cpu", "cuda")
 """The device kinds a profile can hold a variant for, as tables [on.cpu] and [on.cuda]."""
 
@@ -67,7 +69,7 @@ class EnvSection(Section):
         "auto", help="where the environments are stepped; auto: on the GPU when the network is there"
     )
     threads: int = option(
-        0, low=0, high=1024, unit="threads", help="threads that step the environments; 0: one for each core"
+        0, low=0, high=MOST_THREADS, unit="threads", help="threads that step the environments; 0: one for each core"
     )
     groups: int = option(
         0,
@@ -103,7 +105,7 @@ class TrainSection(Section):
         help="where the network trains; auto: the GPU where there is one",
     )
     threads: int = option(
-        0, low=0, high=1024, unit="threads", help="threads torch computes with on the CPU; 0: one for each core"
+        0, low=0, high=MOST_THREADS, unit="threads", help="threads torch computes with on the CPU; 0: one for each core"
     )
     horizon: int = option(
         64, low=1, high=4096, unit="steps", help="steps each agent plays per iteration: the length of a segment"

@@ -218,6 +218,17 @@ def test_no_threads_given_means_all_cores() -> None:
         assert batch.threads == len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
+@pytest.mark.parametrize("asked", ["sched_getaffinity", "cpu_count"])
+def test_on_more_cores_than_a_batch_can_have_threads_it_has_as_many_as_it_can(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    answer = 1000 if asked == "cpu_count" else set(range(1000))
+    monkeypatch.setattr(os, asked, lambda *process: answer, raising=False)
+    with c_envs.Batch("breakout", 2, threads=0) as batch:
+        assert batch.threads == c_envs.MOST_THREADS
+
+
 def test_a_closed_batch_refuses_everything_but_close() -> None:
     rollout = Rollout("breakout", environments=4, threads=2)
     with rollout.batch as batch:

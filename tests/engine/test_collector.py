@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 import torch
 
+import c_envs
 from engine.collector import Collector
+from engine.devices import worker_count
+from engine.errors import ProfileError
+from engine.parallel import LEAST_ROWS
 from engine.trainer import Trainer
 
 Make = Callable[..., Trainer]
@@ -38,6 +43,23 @@ def test_the_fused_collector_equals_the_plain_one(make_trainer: Make, core: str,
             torch.testing.assert_close(getattr(fused.buffer, name), getattr(plain.buffer, name), atol=1e-5, rtol=1e-4)
         ended += int(fused.buffer.done.sum())
     assert ended > 50
+
+
+def test_a_profile_may_ask_for_as_many_threads_as_a_batch_can_have(make_trainer: Make) -> None:
+    """And for no more."""
+    high = {key: int(make_trainer().profile.info(key).high or 0) for key in ("env.threads", "train.threads")}
+    assert high == {"env.threads": c_envs.MOST_THREADS, "train.threads": c_envs.MOST_THREADS}
+    trainer = make_trainer("train.fused=false", f"env.threads={high['env.threads']}")
+    trainer.collect()
+    assert trainer.batch.threads == high["env.threads"]
+    with pytest.raises(ProfileError, match=r"env.threads=257 must be a whole number in \[0, 256\]"):
+        make_trainer("env.threads=257")
+
+
+def test_more_cores_than_a_batch_serves_threads_make_no_more_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(1000)), raising=False)
+    assert worker_count(0, 1_000_000) == c_envs.MOST_THREADS
+    assert worker_count(0, 3 * LEAST_ROWS) == 3
 
 
 def test_a_time_limit_is_bootstrapped_from_the_last_observation(make_trainer: Make) -> None:
