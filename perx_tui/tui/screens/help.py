@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.screen import ModalScreen
 
 from perx_tui.tui.keys import KEYS, PANEL, PROGRAM, SCREEN, TRAINING, WATCHING, Key
-from perx_tui.tui.lines import EMPTY, Line, beside
+from perx_tui.tui.lines import EMPTY, Line, beside, cells, wrap
 from perx_tui.tui.panel import Lines
 from perx_tui.tui.theme import Palette
 
@@ -39,7 +39,7 @@ class _Keys(Lines):
             over_training = any(key.label == "back" for key in self.table)
             right += _group(SCREEN, KEYS) if over_training and any("question" in key.keys for key in self.table) else []
         if width < _LEFT + _RIGHT + 2:
-            return [*left, EMPTY, *right]
+            return [row for line in (*left, EMPTY, *right) for row in _wrapped(line, width)]
         return [EMPTY, *beside([(left, _LEFT), (right, _RIGHT)], max(len(left), len(right)), 2), EMPTY]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -55,8 +55,17 @@ def _group(name: str, table: tuple[Key, ...]) -> list[Line]:
     return rows
 
 
+def _wrapped(line: Line, width: int) -> list[Line]:
+    """A key's line in as many rows as its text takes on a narrow screen."""
+    if cells(line) <= width or len(line) < 2:
+        return [line]
+    (key, style), (text, plain) = line
+    first, *more = wrap(text, max(8, width - len(key)))
+    return [((key, style), (first, plain)), *(((" " * len(key) + row, plain),) for row in more)]
+
+
 class HelpScreen(ModalScreen[None]):
-    """Any of its keys closes it again."""
+    """Scrolls where the table is longer than the screen; its other keys close it again."""
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background; }
@@ -66,11 +75,20 @@ class HelpScreen(ModalScreen[None]):
         border-subtitle-color: $foreground 60%;
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark,f1,enter,space", "dismiss", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,f1,enter,space", "dismiss", show=False),
+        Binding("up", "roll(-1)", show=False),
+        Binding("down", "roll(1)", show=False),
+        Binding("pageup", "turn(-1)", show=False),
+        Binding("pagedown", "turn(1)", show=False),
+        Binding("home", "roll(-1000000)", show=False),
+        Binding("end", "roll(1000000)", show=False),
+    ]
 
     def __init__(self, palette: Palette) -> None:
         super().__init__()
         self._keys = _Keys(palette, id="keys")
+        self._box = Container(self._keys)
 
     def list(self, table: tuple[Key, ...]) -> None:
         """Show the keys of the screen that it is called from."""
@@ -84,7 +102,26 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """A frame around the table."""
-        box = Container(self._keys)
-        box.border_title = "keys"
-        box.border_subtitle = "esc closes"
-        yield box
+        self._box.border_title = "keys"
+        yield self._box
+
+    def on_screen_resume(self) -> None:
+        """It begins at its top, whatever was read last."""
+        self._box.scroll_home(animate=False)
+        self.call_after_refresh(self._say_how)
+
+    def on_resize(self) -> None:
+        """In another size other keys matter."""
+        self.call_after_refresh(self._say_how)
+
+    def _say_how(self) -> None:
+        more = "↑ ↓ pgup pgdn scroll, " if self._box.max_scroll_y else ""
+        self._box.border_subtitle = f"{more}esc closes"
+
+    def action_roll(self, by: int) -> None:
+        """Scroll by rows."""
+        self._box.scroll_to(y=self._box.scroll_y + by, animate=False)
+
+    def action_turn(self, by: int) -> None:
+        """Scroll by what is seen at once, less a row."""
+        self.action_roll(by * max(1, self._box.scrollable_content_region.height - 1))

@@ -40,22 +40,39 @@ class _Choices(Lines):
     about: Sequence[str] = ()
 
     def lines(self, width: int, height: int) -> list[Line]:
-        """Name and consequence of every option."""
-        rows: list[Line] = [EMPTY]
+        """Name and consequence of every option. Where the height is short, without blank rows; then with the
+        consequence of the marked one only; then what is around that one."""
+        for rows, _ in (wordings := self._wordings(width)):
+            if len(rows) <= height:
+                return rows
+        rows, end = wordings[-1]
+        start = max(0, end - height)
+        return rows[start : start + height]
+
+    def _wordings(self, width: int) -> list[tuple[list[Line], int]]:
+        """The rows, the fullest first, each with the row behind the marked option."""
+        return [self._rows(width, *short) for short in ((False, False), (True, False), (True, True))]
+
+    def _rows(self, width: int, dense: bool, brief: bool) -> tuple[list[Line], int]:
+        blank: list[Line] = [] if dense else [EMPTY]
+        rows, end = [*blank], 0
         for text in self.about:
             rows.extend((("  " + row, ""),) for row in wrap(clean(text), width - 4))
         if self.about:
-            rows.append(EMPTY)
+            rows.extend(blank)
         for index, option in enumerate(self.options):
             marker = ("  ► ", "blue+") if index == self.marked else ("    ", "")
             rows.append((marker, (option.key, "blue+"), ("  " + option.name, "strong")))
-            rows.extend(((" " * 7 + text, "dim"),) for text in wrap(option.consequence, width - 9))
-            rows.append(EMPTY)
-        return rows
+            if index == self.marked or not brief:
+                rows.extend(((" " * 7 + text, "dim"),) for text in wrap(option.consequence, width - 9))
+            if index == self.marked:
+                end = len(rows)
+            rows.extend(blank)
+        return rows, end
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many rows as the options take."""
-        return len(self.lines(width, 0))
+        """As many rows as the options take within a frame on this screen."""
+        return len(self.lines(width, max(1, viewport.height - 2)))
 
 
 class QuestionScreen(ModalScreen[str]):
@@ -107,6 +124,7 @@ class QuestionScreen(ModalScreen[str]):
     def action_move(self, by: int) -> None:
         """Mark the next or the previous option."""
         self._choices.marked = (self._choices.marked + by) % len(self._choices.options)
+        self._choices.refresh(layout=True)
         self._choices.redraw()
 
     def action_confirm(self) -> None:

@@ -12,8 +12,11 @@ from textual.geometry import Region
 
 from perx_tui.tui.arrangement import PANELS
 from perx_tui.tui.keys import KEYS
+from perx_tui.tui.lines import text_of
+from perx_tui.tui.panel import Lines
 from perx_tui.tui.screens.help import HelpScreen
-from perx_tui.tui.screens.quit import QuitScreen
+from perx_tui.tui.screens.question import QuestionScreen
+from perx_tui.tui.screens.quit import OPTIONS, QuitScreen
 
 
 async def test_the_session_is_started_after_the_first_paint_and_watched() -> None:
@@ -227,6 +230,54 @@ async def test_question_mark_shows_every_key_of_the_table() -> None:
             assert f"{key.display}  {key.help}" in stage.text
         await stage.press("escape")
         assert not isinstance(stage.app.screen, HelpScreen)
+
+
+@pytest.mark.parametrize("size", [(40, 12), (60, 20), (80, 24)])
+async def test_every_key_of_the_help_can_be_read_from_the_keyboard(size: tuple[int, int]) -> None:
+    async with staged(FakeSession(), size) as stage:
+        await stage.press("question_mark")
+        top = stage.text
+        seen = {*top.split("\n")}
+        assert ("scroll, esc closes" in top) == (len(text_of(_keys_of(stage).lines(size[0] - 6, 0))) > size[1] - 2)
+        for key in [*["pagedown"] * 20, "down"]:
+            await stage.press(key)
+            seen |= {*stage.text.split("\n")}
+        read = "\n".join(seen)
+        assert all(word in read for key in KEYS if key.display for word in key.help.split())
+        bottom = stage.text
+        await stage.press("home")
+        assert stage.text == top
+        await stage.press("end")
+        assert stage.text == bottom
+        await stage.press("pageup", "up")
+        assert size == (80, 24) or stage.text != bottom
+        await stage.press("escape", "question_mark")
+        assert stage.text == top
+
+
+def _keys_of(stage: Stage) -> Lines:
+    return stage.app.screen.query_one("#keys", Lines)
+
+
+async def test_the_marked_answer_is_always_in_sight() -> None:
+    for size in ((40, 12), (60, 20), (80, 24)):
+        async with staged(FakeSession(), size) as stage:
+            await stage.press("q")
+            for option, consequence in zip(OPTIONS, ("Saves", "Closes", "Stay"), strict=True):
+                assert f"► {option.key}  {option.name}" in stage.text
+                assert consequence in stage.text
+                assert all(f"{each.key}  {each.name}" in stage.text for each in OPTIONS)
+                await stage.press("down")
+
+
+async def test_of_a_question_longer_than_the_screen_what_is_marked_is_shown() -> None:
+    async with staged(FakeSession(), (40, 12)) as stage:
+        about = [f"run {number}" for number in range(30)]
+        await stage.app.push_screen(QuestionScreen(stage.app.palette, "delete?", OPTIONS, about))
+        await stage.pilot.pause()
+        for option in (*OPTIONS, OPTIONS[0]):
+            assert f"► {option.key}  {option.name}" in stage.text
+            await stage.press("down")
 
 
 async def test_the_palette_knows_every_command_of_the_table() -> None:
