@@ -11,6 +11,9 @@ from engine.scalars import Scalar, clamp, switched_on
 
 STATISTICS = ("loss/policy", "loss/value", "loss/entropy", "loss/approx_kl_k1", "loss/approx_kl", "loss/clip_fraction")
 
+LEAST_DEVIATION = 1e-6
+"""What advantages deviate from their mean by is rounding below this share of it: some ten units in the last place."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
@@ -87,4 +90,5 @@ def normalize(advantages: Tensor, masks: Tensor | None) -> Tensor:
     mean = (advantages * masks).sum() / count.clamp(min=1)
     centred = (advantages - mean) * masks
     deviation = (centred.square().sum() / (count - 1).clamp(min=1)).sqrt()
-    return centred / (deviation + 1e-8)
+    # The mean of equal numbers can be off by a rounding error; the deviation is then that error, and no deviation.
+    return torch.where(deviation <= LEAST_DEVIATION * mean.abs(), 0.0, centred / (deviation + 1e-8))

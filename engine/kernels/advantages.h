@@ -8,6 +8,8 @@
 /* How many numbers count, their mean, and the sum of the squares of what they are off by; by chunk of MOMENTS_CHUNK. Three
  * quantities one after the other: the advantages of the drawn segments, those of the fresh ones, and those plus values. */
 #define MOMENTS_CHUNK 2048
+/* As in engine/losses.py: less than this share of the mean is rounding. */
+#define LEAST_DEVIATION 1e-6f
 
 struct Moments {
     float count, mean, squares;
@@ -131,13 +133,14 @@ DEVICE_FN void normalize_block(const Measurement &of, int64_t block) {
     }
     const Moments moments = joined(of.parts, of.drawn_chunks);
     const float others = moments.count > 2.0f ? moments.count - 1.0f : 1.0f;
-    const float deviation = sqrtf(moments.squares / others) + 1e-8f;
+    const float found = sqrtf(moments.squares / others), deviation = found + 1e-8f;
+    const bool equal = found <= LEAST_DEVIATION * fabsf(moments.mean); /* of nan: false, so that it stays to be seen */
     EACH_THREAD(thread) {
         for (int64_t i = block * MOMENTS_CHUNK + thread; i < (block + 1) * MOMENTS_CHUNK && i < of.steps * of.count;
              i += DEVICE_THREADS) {
             const Place place = place_of(of, of.drawn, of.count, i);
             const float advantage = of.advantages[place.at];
-            of.normalized[i] = place.counts ? (advantage - moments.mean) / deviation * of.weights[i % of.count] : 0.0f;
+            of.normalized[i] = place.counts && !equal ? (advantage - moments.mean) / deviation * of.weights[i % of.count] : 0.0f;
             of.returns[i] = advantage + of.values[place.at];
         }
         if (block == 0 && thread == 0) {

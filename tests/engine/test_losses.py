@@ -101,6 +101,19 @@ def test_normalized_advantages_have_mean_zero_and_deviation_one_over_live_steps(
     assert torch.equal(normalize(advantages, masks)[~masks.bool()], torch.zeros(int((1 - masks).sum())))
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 1.7, 35.3, -0.61, 0.7])
+@pytest.mark.parametrize("count", [3, 5, 7, 11, 100, 4097])
+def test_equal_advantages_become_zero_whatever_their_mean_is_rounded_to(value: float, count: int) -> None:
+    advantages = torch.full((1, count), value)
+    for masks in (None, torch.ones(1, count)):
+        assert torch.equal(normalize(advantages, masks), torch.zeros(1, count))
+    masks = torch.ones(1, count)
+    apart = value * (1 + 1e-4 * torch.arange(count).remainder(2)).unsqueeze(0)
+    assert normalize(apart, masks).std().item() == pytest.approx(1.0, rel=1e-2)
+    apart[0, 0] = torch.nan
+    assert normalize(apart, masks).isnan().all(), "what is not finite stays to be found"
+
+
 def test_one_live_step_alone_does_not_divide_by_zero() -> None:
     masks = torch.zeros(3, 2)
     masks[1, 1] = 1

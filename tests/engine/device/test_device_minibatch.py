@@ -199,6 +199,15 @@ def test_aims_are_those_of_the_learner(
     torch.testing.assert_close(explained.double(), variance, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 1.7, 35.3, -0.61, 0.7])
+@pytest.mark.parametrize("segments", [3, 11, 700])
+def test_equal_advantages_aim_at_nothing(place: Place, value: float, segments: int) -> None:
+    advantages = torch.full((7, segments), value, device=place.device)
+    drawn, weights = torch.arange(segments, device=place.device), torch.ones(segments, device=place.device)
+    found = place.kernels.aims(advantages, torch.zeros_like(advantages), None, segments, drawn, weights)[0]
+    assert torch.equal(found, torch.zeros_like(advantages))
+
+
 def test_where_no_step_is_live_there_is_nothing_to_aim_at(place: Place) -> None:
     advantages, masks, weights, drawn = place.put(
         torch.randn(6, 4), torch.zeros(6, 4), torch.ones(2), torch.tensor([1, 3])
