@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from engine.replica import Replica
 from engine.snapshot import Clip, Follow, Frame
@@ -34,33 +36,47 @@ class Ended:
 
 
 class Follower:
-    """Asked after every iteration while somebody follows; what it costs is T additions of E numbers."""
+    """Told of every iteration while somebody follows, and asked for an episode after some of them: iterations can be
+    shorter than an episode is watched. What it is told costs a few operations on the device, which nobody waits for."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
         self._replica: Replica | None = None
-        self._totals = np.zeros(trainer.batch.environments)
+        self._before = self._totals = self._nothing()
+        """Returns [E] of the running episodes at the beginning and at the end of the last horizon."""
         self._iteration = -1
         self._told, self._best, self._follow = -np.inf, -np.inf, ""
 
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self._trainer.batch.environments, dtype=torch.float64, device=self._trainer.device)
+
+    def after_iteration(self, follow: Follow) -> None:
+        """Follows the returns through the horizon in the buffer. Another wish, a way back or an iteration that nobody
+        followed begins anew."""
+        if self._trainer.iteration != self._iteration + 1 or follow != self._follow:
+            self._totals = self._nothing()
+            self._told, self._best, self._follow = -np.inf, -np.inf, follow
+        self._iteration = self._trainer.iteration
+        self._before, self._totals = self._totals, carried(self._totals, *self._horizon())
+
+    def _horizon(self) -> tuple[Tensor, Tensor]:
+        """Rewards and ends [T, E] of every environment's first agent."""
+        buffer = self._trainer.buffer
+        agents = buffer.agents // self._trainer.batch.environments
+        return buffer.rewards[:, ::agents], buffer.done[:, ::agents]
+
     def clip(self, follow: Follow) -> Clip | None:
         """The episode to show by "best" or "newest", None where what was shown before stays."""
-        trainer, buffer = self._trainer, self._trainer.buffer
-        agents = buffer.agents // trainer.batch.environments
-        rewards, done = (tensor[:, ::agents].cpu().numpy() for tensor in (buffer.rewards, buffer.done))
-        if trainer.iteration != self._iteration + 1 or follow != self._follow:
-            self._totals[:] = 0.0
-            self._told, self._best, self._follow = -np.inf, -np.inf, follow
-        self._iteration = trainer.iteration
-        found = choose(follow, self._totals, rewards, done)
         now = time.monotonic()
-        stale = now - self._told >= BEST_SECONDS
-        if found is None or now - self._told < CLIP_SECONDS:
+        if now - self._told < CLIP_SECONDS:
             return None
-        if follow == "best" and not stale and found.total <= self._best:
+        before, rewards, done = (tensor.cpu().numpy() for tensor in (self._before, *self._horizon()))
+        found = choose(follow, before.copy(), rewards, done)
+        stale = now - self._told >= BEST_SECONDS
+        if found is None or (follow == "best" and not stale and found.total <= self._best):
             return None
         self._told, self._best = now, found.total
-        return self._play_again(found, follow, agents)
+        return self._play_again(found, follow, self._trainer.buffer.agents // len(before))
 
     def _play_again(self, found: Ended, follow: Follow, agents: int) -> Clip:
         trainer, buffer = self._trainer, self._trainer.buffer
@@ -100,3 +116,11 @@ def choose(
         totals[ended] = 0.0
         first[ended] = t + 1
     return found
+
+
+def carried(totals: Tensor, rewards: Tensor, done: Tensor) -> Tensor:
+    """Returns [E] of the running episodes after a horizon of rewards and ends [T, E], from those before it."""
+    steps = torch.arange(1, len(rewards) + 1, dtype=torch.int32, device=rewards.device).unsqueeze(1)
+    ended = (done * steps).amax(0)  # steps to the last end, 0 where there was none
+    since = rewards.double().masked_fill(steps <= ended, 0.0).sum(0)
+    return totals.masked_fill(ended > 0, 0.0) + since

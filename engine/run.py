@@ -167,6 +167,7 @@ class Run:
         """
         self._edits()
         trainer = self.trainer
+        wanted = watched if isinstance(watched, str) else None
         watched = self._due(watched)
         trainer.collector.watch.environment = watched if isinstance(watched, int) else None
         self._followed = watched if isinstance(watched, str) else None
@@ -181,6 +182,8 @@ class Run:
             return
         except CollectionAbandoned:
             return
+        if wanted is not None:
+            self._follower.after_iteration(wanted)
         self._untold = partial(self._publish, report, trainer.profile)
         if not trainer.overlaps or watched is not None:
             self.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import TrainingSession, following
-from engine.following import Ended, choose
+from engine.following import Ended, carried, choose
 from engine.snapshot import Follow
 from tests.engine.conftest import figures, lines, wait_for
 
@@ -33,6 +34,8 @@ def test_the_choice_equals_that_of_a_slow_search(steps: int, environments: int, 
             if done[t, environment]:
                 ended.append(Ended(environment, first, t, float(after[environment])))
                 after[environment], first = 0.0, t + 1
+    on = carried(torch.from_numpy(before), torch.from_numpy(rewards), torch.from_numpy(done))
+    assert on.tolist() == after.tolist()
     totals = before.copy()
     found = choose(follow, totals, rewards, done)
     assert totals.tolist() == after.tolist()
@@ -107,3 +110,27 @@ def test_a_run_that_is_followed_equals_one_that_is_not_bit_for_bit(
 def test_another_word_is_refused(make_session: Make) -> None:
     with pytest.raises(ValueError, match="environment is 'worst': a number, best or newest"):
         make_session().watch("worst")
+
+
+def test_the_best_stays_and_returns_are_whole_where_iterations_are_shorter_than_clips(
+    make_session: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Episodes of several horizons, of which most are not looked at: a clip is told once a second at most, only for a
+    better one, and with rewards that came before its own horizon."""
+    monkeypatch.setattr(following, "CLIP_SECONDS", 0.3)
+    session = make_session("train.total_steps=1_000_000_000", "train.horizon=8", "train.minibatch=32", "env.agents=16")
+    session.watch("best")
+    session.start()
+    wait_for(session, lambda s: s.clip is not None)
+    seen = []
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        clip = session.snapshot().clip
+        assert clip is not None
+        if not seen or clip is not seen[-1]:
+            seen.append(clip)
+        time.sleep(0.01)
+    assert session.snapshot().iteration > 60
+    totals = [clip.total for clip in seen]
+    assert totals == sorted(set(totals))
+    assert seen[-1].total > sum(frame.reward for frame in seen[-1].frames)
