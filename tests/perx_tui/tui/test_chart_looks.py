@@ -38,9 +38,11 @@ def test_the_charts_look_as_they_did(
         app.play()
         clock.now += 2
         app.tick()
+        app.play()
         await pilot.press(*keys)
         clock.now += 2
         app.tick()
+        app.play()
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=prepare)
