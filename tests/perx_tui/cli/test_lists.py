@@ -74,6 +74,7 @@ def test_a_reader_that_leaves_a_table_is_no_error(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.alone
 def test_a_benchmark_ends_with_one_object(perx_tui: Callable[..., Answer], tmp_path: Path) -> None:
     from ..program import TINY
 
