@@ -83,3 +83,11 @@ def wait_for(session: TrainingSession, condition: Callable[[Snapshot], bool], se
             return snapshot
         time.sleep(0.005)
     raise AssertionError(f"not reached in {seconds} s: {session.snapshot()}")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds, at most 10 seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

@@ -17,7 +17,7 @@ from engine.errors import RunError
 from engine.json_lines import JsonLinesWriter
 from engine.recorder import REPEAT_SECONDS, STALL_SECONDS, Recorder
 from engine.run_folder import RunFolder
-from tests.engine.conftest import wait_for
+from tests.engine.conftest import wait_for, wait_until
 
 Make = Callable[..., TrainingSession]
 
@@ -93,13 +93,6 @@ def test_a_write_that_raises_is_told_once_and_the_rest_is_written(
     recorder.submit(refuse)
     assert recorder.flush(10)
     wait_until(lambda: len(told) == 3)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("fault", [ValueError("odd"), MemoryError(), OSError(errno.EIO, "Input/output error")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,9 @@ import torch
 from engine import CheckpointError, Player, ProfileError, RunError, RunFolder, TrainingSession, run
 from engine.checkpoint import read_checkpoint
 from engine.run_listing import run_info
-from tests.engine.conftest import figures, lines, wait_for
+from tests.engine.conftest import figures, lines, wait_for, wait_until
 
 Make = Callable[..., TrainingSession]
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def finish(session: TrainingSession) -> Path:

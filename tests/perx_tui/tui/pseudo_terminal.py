@@ -18,11 +18,9 @@ from pathlib import Path
 
 import pyte
 
+from tests.perx_tui.pseudo_terminal import OF_ANOTHER_TERMINAL
+
 ROOT = Path(__file__).resolve().parents[3]
-
-
-OF_ANOTHER_TERMINAL = {"COLUMNS": "70", "LINES": "20"}
-"""A size that was exported somewhere else: no screen may believe it."""
 
 
 class Terminal:
